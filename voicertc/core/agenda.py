@@ -1,0 +1,73 @@
+"""What wants to be said as soon as the floor is free, in the order of its claim.
+
+a client's own request  >  the answer to the user  >  utterances (apology, greeting, timer, say)
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import replace
+
+from .options import SessionOptions
+from .replies import Cause, ReplyRequest
+
+_MOST_URGENT = (Cause.APOLOGY, Cause.GREETING)
+
+
+class Agenda:
+    """Owned by the ``Conversation``. ``asked`` is a client's request that waits for the floor."""
+
+    def __init__(self, *, max_says: int) -> None:
+        self.asked: ReplyRequest | None = None
+        self.answer_is_due = False
+        self._says: deque[tuple[Cause, str]] = deque(maxlen=max_says)
+
+    def say(self, text: str, cause: Cause) -> None:
+        """Queue an utterance; apologies and the greeting come before others, the oldest gives way."""
+        if cause in _MOST_URGENT:
+            self._says.appendleft((cause, text))
+        else:
+            self._says.append((cause, text))
+
+    def put_back(self, request: ReplyRequest) -> None:
+        """Queue again what was cancelled before a word of it was heard."""
+        if request.cause is Cause.TURN:
+            self.answer_is_due = True
+        elif request.cause is Cause.CLIENT:
+            self.asked = request
+        elif request.text is not None:
+            self._says.appendleft((request.cause, request.text))
+
+    def drop_greeting(self) -> None:
+        """The user spoke first: a greeting would only be in the way."""
+        kept = [entry for entry in self._says if entry[0] is not Cause.GREETING]
+        self._says.clear()
+        self._says.extend(kept)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self.asked = None
+        self.answer_is_due = False
+        self._says.clear()
+
+    def take(self, session: SessionOptions) -> ReplyRequest | None:
+        """Return the reply to give now, with the session's options, or ``None``."""
+        plain = ReplyRequest(
+            Cause.TURN,
+            None,
+            session.instructions,
+            session.output,
+            session.voice,
+            session.speed,
+            session.language,
+        )
+        if self.asked is not None:
+            request, self.asked, self.answer_is_due = self.asked, None, False
+            return request
+        if self.answer_is_due:
+            self.answer_is_due = False
+            return plain
+        if self._says:
+            cause, text = self._says.popleft()
+            return replace(plain, cause=cause, text=text)
+        return None

@@ -1,0 +1,95 @@
+"""What the conversation orders: imperatives for the session, executed at once and never awaited."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .facts import Fact
+from .replies import ReplyRequest
+
+
+@dataclass(frozen=True, slots=True)
+class OpenTurn:
+    """Begin to recognize; the turn's audio starts at ``at`` (seconds, pre-roll included)."""
+
+    item_id: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class CloseTurn:
+    """The turn is over: finish its recognition; a ``TranscriptFinal`` or ``TranscriptFailed`` is due."""
+
+    item_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class DropTurn:
+    """Forget the turn; nothing it says is wanted any more."""
+
+    item_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class StartReply:
+    """Ask the engine; text, clauses and their audio are due."""
+
+    reply_id: str
+    request: ReplyRequest
+
+
+@dataclass(frozen=True, slots=True)
+class CancelReply:
+    """Stop playout now, then the engine; ``ReplyStopped`` is due before anything else."""
+
+    reply_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class DuckReply:
+    """Lower a reply that is playing: someone may be speaking."""
+
+    reply_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class HoldReply:
+    """Silence a reply, keeping its audio from the sample where the fade begins."""
+
+    reply_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeReply:
+    """Go on with a ducked or held reply."""
+
+    reply_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class EndCall:
+    """Close the call; everything of it is freed."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Publish:
+    """Tell every wire."""
+
+    fact: Fact
+
+
+Command = (
+    OpenTurn
+    | CloseTurn
+    | DropTurn
+    | StartReply
+    | CancelReply
+    | DuckReply
+    | HoldReply
+    | ResumeReply
+    | EndCall
+    | Publish
+)
+"""Everything a conversation may order."""

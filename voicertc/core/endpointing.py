@@ -1,0 +1,54 @@
+"""Deciding that a turn is over: when, counted in audio time from the last speech frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .events import TranscriptFailed
+from .options import EndpointingOptions, TurnDetection
+
+_SILENCE_BY_EAGERNESS = {"low": 1.0, "medium": 0.6, "auto": 0.6, "high": 0.3}
+"""Seconds of silence that stand for OpenAI's ``semantic_vad`` eagerness until words are weighed too."""
+
+
+@dataclass(slots=True)
+class Turn:
+    """A user's turn from its first speech frame to its last word. Owned by the ``Conversation``.
+
+    ``started_at`` and ``last_speech_at`` are audio times. ``is_published`` says whether clients have seen it:
+    a turn that began over a reply stays unseen until it has proved to be a barge-in. ``failure`` is what the
+    recognizer said if it gave up while the user still spoke.
+    """
+
+    item_id: str
+    started_at: float
+    last_speech_at: float
+    is_speaking: bool = True
+    is_published: bool = False
+    failure: TranscriptFailed | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PendingTurn:
+    """A turn that is over and whose words are due by ``deadline``."""
+
+    turn: Turn
+    deadline: float
+
+
+def end_of_turn(turn: Turn, detection: TurnDetection | None, options: EndpointingOptions) -> float:
+    """Return when ``turn`` is over if nothing more is heard of the user.
+
+    Push-to-talk (``detection`` is ``None``) ends a turn only by its maximum length.
+    """
+    longest = turn.started_at + options.max_turn
+    if turn.is_speaking or detection is None:
+        return longest
+    return min(longest, turn.last_speech_at + silence_of(detection))
+
+
+def silence_of(detection: TurnDetection) -> float:
+    """Return the seconds of silence that end a turn under ``detection``."""
+    if detection.type == "semantic_vad":
+        return _SILENCE_BY_EAGERNESS[detection.eagerness]
+    return detection.silence

@@ -1,0 +1,257 @@
+"""What the world may know of a conversation: typed facts that any number of wires render.
+
+Facts come out of the core inside ``commands.Publish``, in the order in which clients must see them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from .events import Origin
+from .items import Item, Modality
+from .options import SessionOptions
+from .replies import Outcome, ReplyRequest
+
+
+class State(StrEnum):
+    """What a caller would say the server is doing."""
+
+    CONNECTING = "connecting"
+    INITIALIZING = "initializing"
+    LISTENING = "listening"
+    PROCESSING = "processing"
+    THINKING = "thinking"
+    SPEAKING = "speaking"
+    INTERRUPTED = "interrupted"
+    RECONNECTING = "reconnecting"
+    ENDING = "ending"
+    DISCONNECTED = "disconnected"
+
+
+@dataclass(frozen=True, slots=True)
+class StateChanged:
+    """The one state shown to the world."""
+
+    state: State
+
+
+@dataclass(frozen=True, slots=True)
+class SessionChanged:
+    """The session's options are now these; ``origin`` asked for it."""
+
+    options: SessionOptions
+    origin: Origin | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TurnStarted:
+    """``input_audio_buffer.speech_started``; ``at`` in seconds, prefix padding included."""
+
+    item_id: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class TurnStopped:
+    """``input_audio_buffer.speech_stopped``; ``at`` in seconds."""
+
+    item_id: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class TurnCommitted:
+    """``input_audio_buffer.committed``."""
+
+    item_id: str
+    previous_item_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class InputCleared:
+    """``input_audio_buffer.cleared``."""
+
+
+@dataclass(frozen=True, slots=True)
+class ItemAdded:
+    """``conversation.item.added``."""
+
+    item: Item
+    previous_item_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ItemDone:
+    """``conversation.item.done``: the item will not grow any more."""
+
+    item: Item
+    previous_item_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ItemDeleted:
+    """``conversation.item.deleted``."""
+
+    item_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ItemRetrieved:
+    """``conversation.item.retrieved``, for the wire that asked."""
+
+    item: Item
+    origin: Origin | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ItemTruncated:
+    """``conversation.item.truncated``: cut to what was heard; ``audio_end_ms`` of its audio remain."""
+
+    item_id: str
+    audio_end_ms: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class InterimHeard:
+    """``voicertc.transcript.interim``: may be rewritten by the next."""
+
+    item_id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class FinalHeard:
+    """``conversation.item.input_audio_transcription.completed`` of ``seconds`` of audio."""
+
+    item_id: str
+    text: str
+    seconds: float
+    confidence: float | None = None
+    language: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HearingFailed:
+    """``conversation.item.input_audio_transcription.failed``."""
+
+    item_id: str
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyBegan:
+    """``response.created``."""
+
+    reply_id: str
+    request: ReplyRequest
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyItemBegan:
+    """``response.output_item.added``, ``conversation.item.added`` and ``response.content_part.added``."""
+
+    reply_id: str
+    item: Item
+    previous_item_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyTextGrew:
+    """``response.output_audio_transcript.delta`` (or ``output_text.delta``): append ``text``."""
+
+    reply_id: str
+    item_id: str
+    text: str
+    output: Modality
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyItemEnded:
+    """``…transcript.done``, ``content_part.done``, ``conversation.item.done``, ``output_item.done``."""
+
+    reply_id: str
+    item: Item
+    previous_item_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyEnded:
+    """``response.done``; ``item`` is ``None`` when nothing was said. ``reason``: ``turn_detected``,
+    ``client_cancelled`` or an error's code."""
+
+    reply_id: str
+    request: ReplyRequest
+    outcome: Outcome
+    item: Item | None = None
+    reason: str | None = None
+    message: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PlayoutStarted:
+    """``output_audio_buffer.started``."""
+
+    reply_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlayoutStopped:
+    """``output_audio_buffer.stopped``: all of it has left."""
+
+    reply_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlayoutCleared:
+    """``output_audio_buffer.cleared``: the rest was thrown away."""
+
+    reply_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """``error`` for the one client that caused it."""
+
+    code: str
+    message: str
+    param: str | None = None
+    origin: Origin | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CallEnding:
+    """``voicertc.call.ending``: the last event of a call; ``reason`` as in ``events.CallEnded``."""
+
+    reason: str
+
+
+Fact = (
+    StateChanged
+    | SessionChanged
+    | TurnStarted
+    | TurnStopped
+    | TurnCommitted
+    | InputCleared
+    | ItemAdded
+    | ItemDone
+    | ItemDeleted
+    | ItemRetrieved
+    | ItemTruncated
+    | InterimHeard
+    | FinalHeard
+    | HearingFailed
+    | ReplyBegan
+    | ReplyItemBegan
+    | ReplyTextGrew
+    | ReplyItemEnded
+    | ReplyEnded
+    | PlayoutStarted
+    | PlayoutStopped
+    | PlayoutCleared
+    | Refused
+    | CallEnding
+)
+"""Everything a conversation may publish."""

@@ -1,0 +1,114 @@
+"""What can be chosen about a conversation: by the operator once, by the client at any time.
+
+``ConversationOptions`` are the operator's and fixed for a session. ``SessionOptions`` are the part of the
+OpenAI Realtime session object that changes behaviour; the wire merges ``session.update`` into them. All
+lengths of time are seconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from .items import Modality
+
+
+@dataclass(frozen=True, slots=True)
+class TurnDetection:
+    """When the user's turn begins and ends (OpenAI Realtime: ``turn_detection``)."""
+
+    type: Literal["server_vad", "semantic_vad"] = "server_vad"
+    """Which detector the client asked for; ``semantic_vad`` maps its eagerness onto ``silence``."""
+    threshold: float = 0.5
+    """Activation threshold 0–1 that the client asked for; 0.5 leaves the server's own thresholds."""
+    prefix_padding: float = 0.3
+    """Seconds of audio before the detected start that count as part of the turn."""
+    silence: float = 0.5
+    """Seconds without speech, counted from the last speech frame, that end a turn."""
+    create_response: bool = True
+    """Whether a turn is answered without being asked to."""
+    interrupt_response: bool = True
+    """Whether speech may interrupt a reply."""
+    eagerness: Literal["low", "medium", "high", "auto"] = "auto"
+    """How soon ``semantic_vad`` ends a turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionOptions:
+    """What a client may choose for its session (OpenAI Realtime: the session object)."""
+
+    model: str = "voicertc"
+    """The model name the client asked for; it is echoed and chooses nothing here."""
+    instructions: str = ""
+    """The system prompt the agent is given."""
+    output: Modality = Modality.AUDIO
+    """Whether replies are spoken or only written."""
+    voice: str = "default"
+    """The voice's name, in the speech provider's own words; ``default`` is the provider's first choice."""
+    speed: float = 1.0
+    """Speaking rate as a factor, 0.25–1.5."""
+    language: str | None = None
+    """ISO 639-1 code of the user's language, if the client named it."""
+    transcription_model: str | None = "voicertc"
+    """The recognizer's name the client asked for; ``None`` hides transcripts of the user's speech."""
+    transcription_prompt: str = ""
+    """Words the recognizer should expect."""
+    turn_detection: TurnDetection | None = field(default_factory=TurnDetection)
+    """How turns are found; ``None`` is push-to-talk."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointingOptions:
+    """Deciding that a turn is over, and what happens when nothing comes of it."""
+
+    max_turn: float = 30.0
+    """Seconds after which a turn is ended although the user still speaks: recognizers need a bound."""
+    final_timeout: float = 6.0
+    """Seconds to wait for the final transcript after a turn: more than the slowest service's p99."""
+    reply_timeout: float = 12.0
+    """Seconds until the first sound of a reply; later the user hears an apology instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class InterruptionOptions:
+    """When speech over a reply is a barge-in, and what happens when it was not."""
+
+    enabled: bool = True
+    """Whether the user may interrupt at all; the client can switch it off for its session too."""
+    min_speech: float = 0.2
+    """Seconds of speech after the hold that make it a claim to the floor; a cough is shorter."""
+    min_confidence: float = 0.5
+    """What a recognizer must say of words shorter than that, for them to be a claim all the same."""
+    resume_after: float = 1.0
+    """Seconds after the last sound of a false interruption until the reply goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Phrases:
+    """What the server says on its own account, in the caller's language."""
+
+    greeting: str | None = "Hello, I am voicertc. How can I help you?"
+    """Said first, when the call is up; ``None`` waits for the user."""
+    not_heard: str = "Sorry, I did not catch that."
+    """Said when a turn could not be recognized at all."""
+    busy: str = "Sorry, I am busy with other callers. Please try again in a moment."
+    """Said when every recognizer is taken."""
+    apology: str = "Sorry, something went wrong. Please try again."
+    """Said when a reply failed before it could be heard."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationOptions:
+    """The operator's choices for one conversation, fixed while it lasts."""
+
+    endpointing: EndpointingOptions = field(default_factory=EndpointingOptions)
+    interruptions: InterruptionOptions = field(default_factory=InterruptionOptions)
+    phrases: Phrases = field(default_factory=Phrases)
+    backchannels: tuple[str, ...] = ()
+    """Words that make no claim to the floor, in lower case, from the language's data."""
+    greeting_delay: float = 0.4
+    """Seconds a greeting waits for the client's first ``session.update``, whose voice it should use."""
+    max_queued_says: int = 8
+    """Utterances waiting for the floor (timers, ``session.say``); the oldest is dropped beyond it."""
+    max_items: int = 2000
+    """Items kept in the history; the oldest is dropped beyond it, so that memory is flat."""

@@ -1,0 +1,1 @@
+"""What tests of voicertc, and of applications built on it, are made of."""
