@@ -1,0 +1,126 @@
+"""The agent port, and how a plain function becomes an agent.
+
+    async def my_agent(request):
+        yield "Hello. "
+
+An agent is asked once per reply, yields text as it comes to mind, and is cancelled by cancellation. It
+sees the history as it was heard, so after a barge-in the last item ends where the user cut it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from ..core.items import Item, Role
+
+
+class AgentSession(Protocol):
+    """What an agent may do to the conversation it is part of, at any time while it lasts.
+
+    One object for the whole session, hashable and weakly referable: agents key what they remember by it.
+    """
+
+    @property
+    def id(self) -> str:
+        """The session's id; it stays the same when a call is resumed."""
+
+    def say(self, text: str) -> None:
+        """Say something as soon as the floor is free; safe to call after the end (nothing happens)."""
+
+    def say_later(self, delay: float, text: str) -> int:
+        """Say something when ``delay`` seconds have passed and the floor is free; ends with the session.
+
+        Return the number under which it can be taken back, unique within the session.
+        """
+
+    def take_back(self, number: int) -> None:
+        """Do not say it after all; nothing happens if it was said already or never promised."""
+
+    def end_call(self) -> None:
+        """End the call when the reply being given has been heard."""
+
+
+@dataclass(frozen=True, slots=True)
+class AgentRequest:
+    """One reply that is wanted.
+
+    ``history``: the items as heard, oldest first; the last is usually the user's. ``instructions``: the system
+    prompt in force. ``language``: ISO 639-1 or ``None``.
+    """
+
+    history: tuple[Item, ...]
+    session: AgentSession
+    instructions: str = ""
+    language: str | None = None
+
+    @property
+    def user_text(self) -> str:
+        """What the user said since the last reply, joined; empty when they said nothing."""
+        words: list[str] = []
+        for item in reversed(self.history):
+            if item.role is Role.ASSISTANT:
+                break
+            if item.role is Role.USER and item.text:
+                words.append(item.text)
+        return " ".join(reversed(words))
+
+
+AgentFunction = Callable[[AgentRequest], AsyncGenerator[str, None]]
+"""The smallest agent: an async generator function of text."""
+
+
+@runtime_checkable
+class Agent(Protocol):
+    """What answers. One object serves all calls; what belongs to one conversation hangs on its session."""
+
+    @property
+    def name(self) -> str:
+        """What start-up prints and logs carry."""
+
+    @property
+    def grammar(self) -> str | None:
+        """The JSGF grammar of all it understands, for command recognizers; ``None`` if it takes free speech."""
+
+    def reply(self, request: AgentRequest) -> AsyncGenerator[str, None]:
+        """Yield the reply's text in pieces of any size; their concatenation is what is said."""
+
+    async def start(self) -> None:
+        """Prepare, or raise ``ProviderUnavailable``. Called once, before the first call."""
+
+    async def close(self) -> None:
+        """Free everything; may be called twice."""
+
+
+class FunctionAgent:
+    """An agent made of one async generator function."""
+
+    grammar = None
+
+    def __init__(self, function: AgentFunction) -> None:
+        self._function = function
+
+    @property
+    def name(self) -> str:
+        """The function's own name, with its module."""
+        return f"{self._function.__module__}:{getattr(self._function, '__qualname__', 'agent')}"
+
+    def reply(self, request: AgentRequest) -> AsyncGenerator[str, None]:
+        """Call the function."""
+        return self._function(request)
+
+    async def start(self) -> None:
+        """Nothing to prepare."""
+
+    async def close(self) -> None:
+        """Nothing to free."""
+
+
+def as_agent(agent: Agent | AgentFunction) -> Agent:
+    """Return ``agent`` as an ``Agent``; a function is wrapped. Raises ``TypeError`` for anything else."""
+    if isinstance(agent, Agent):
+        return agent
+    if callable(agent):
+        return FunctionAgent(agent)
+    raise TypeError(f"an agent is an async generator function or has reply(): {agent!r}")

@@ -1,0 +1,149 @@
+"""The ports a provider implements: one object per process, one method that does the work.
+
+A provider is started once, before the first call, and closed once, after the last. ``start`` raises
+``ProviderUnavailable`` with the fix in one line; the work methods raise ``ProviderError``. An iterator that
+is closed early (``aclose``, or cancellation of its task) must free what it holds at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from ..audio.pcm import PcmFrame, Samples
+from ..audio.speech_bounds import SpeechSign
+from ..core.items import Role
+
+
+@dataclass(frozen=True, slots=True)
+class Interim:
+    """What a recognizer thinks so far; the next one may rewrite it."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Final:
+    """What a recognizer heard in a whole turn; ``text`` may be empty.
+
+    ``confidence``: 0–1, or ``None`` if it gives none. ``language``: ISO 639-1, or ``None``.
+    """
+
+    text: str
+    confidence: float | None = None
+    language: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RecognitionRequest:
+    """What a recognizer may know beforehand.
+
+    ``language``: ISO 639-1 or ``None``. ``prompt``: words to expect, free text. ``grammar``: phrases the agent
+    understands, as one JSGF grammar, or ``None``; only command recognizers use it.
+    """
+
+    language: str | None = None
+    prompt: str = ""
+    grammar: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceRequest:
+    """How a text is to be spoken. ``voice``: the provider's own name, or ``default``; ``speed``: 0.25–1.5."""
+
+    voice: str = "default"
+    speed: float = 1.0
+    language: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WordMark:
+    """Where a word begins: ``sample`` from the start of the clause's audio, ``text_start`` in its text."""
+
+    sample: int
+    text_start: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SpeechChunk:
+    """A piece of synthesized speech: ``samples`` ``(n,)`` int16 mono at 24 kHz, with the marks known by now.
+
+    A mark may come before the audio it points into, never after it by more than one chunk.
+    """
+
+    samples: Samples
+    marks: tuple[WordMark, ...] = ()
+
+
+class SpeechActivity(Protocol):
+    """The ears' attention in one call: whether its user speaks."""
+
+    @property
+    def is_speech(self) -> bool:
+        """Whether speech is going on, by what has been fed."""
+
+    def feed(self, frame: PcmFrame) -> tuple[SpeechSign, ...]:
+        """Take 20 ms at 16 kHz; return what they show, in order."""
+
+
+class SpeechDetector(Protocol):
+    """Tells speech from silence and noise; one per process, its model shared by all calls."""
+
+    def attend(self) -> SpeechActivity:
+        """Begin to listen to a call."""
+
+
+class Provider(Protocol):
+    """What all providers share."""
+
+    @property
+    def name(self) -> str:
+        """The name the settings choose it by, and the one errors carry."""
+
+    async def start(self) -> None:
+        """Load what is needed, or raise ``ProviderUnavailable``. Called once, before any work."""
+
+    async def close(self) -> None:
+        """Free everything; may be called twice."""
+
+
+class SpeechToText(Provider, Protocol):
+    """A recognizer: one call of ``recognize`` for each turn."""
+
+    def recognize(
+        self, audio: AsyncIterator[PcmFrame], request: RecognitionRequest
+    ) -> AsyncGenerator[Interim | Final, None]:
+        """Yield any number of ``Interim``, then exactly one ``Final`` after ``audio`` has ended.
+
+        ``audio``: frames at 16 kHz, 20 ms each, as they are heard, pre-roll first.
+        """
+
+
+class TextToSpeech(Provider, Protocol):
+    """A voice: one call of ``synthesize`` for each clause."""
+
+    def synthesize(self, text: str, request: VoiceRequest) -> AsyncGenerator[SpeechChunk, None]:
+        """Yield the clause's speech piece by piece, the first as early as possible.
+
+        ``text`` is plain words and punctuation, never empty, without markup.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message to a language model: who says it, and what."""
+
+    role: Role
+    text: str
+
+
+class LanguageModel(Provider, Protocol):
+    """A language model: one call of ``stream`` for each reply."""
+
+    def stream(self, messages: Sequence[Message]) -> AsyncGenerator[str, None]:
+        """Yield the answer's text in pieces of any size, the first as early as possible.
+
+        ``messages``: instructions first, then the conversation, oldest first. At least one piece comes, or a
+        ``ProviderError`` is raised: an answer without words is an error. Thoughts are never yielded.
+        """

@@ -1,0 +1,52 @@
+"""The port of what turns a request into a reply, and the pieces it yields.
+
+The cascade (agent, clauses, voice) is one kind of it; a speech-to-speech service is another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from typing import Protocol
+
+from ..audio.pcm import Samples
+from ..core.items import Item
+from ..core.replies import ReplyRequest
+from ..providers.base import WordMark
+
+
+@dataclass(frozen=True, slots=True)
+class ClauseOpened:
+    """The audio that follows says ``text`` (as it will stand in the history, spaces included)."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AudioMade:
+    """``samples``: ``(n,)`` int16 mono at 24 kHz; ``marks`` count from the clause's start."""
+
+    samples: Samples
+    marks: tuple[WordMark, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ClauseClosed:
+    """The clause's audio is complete."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextMade:
+    """Written output, for replies that are not spoken."""
+
+    text: str
+
+
+Piece = ClauseOpened | AudioMade | ClauseClosed | TextMade
+
+
+class ReplyEngine(Protocol):
+    """One object per session; ``reply`` is called once per reply and cancelled by cancellation."""
+
+    def reply(self, request: ReplyRequest, history: tuple[Item, ...]) -> AsyncGenerator[Piece, None]:
+        """Yield the reply as it is made. Raises ``ProviderError``; anything else is the engine's bug."""
