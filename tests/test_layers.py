@@ -72,7 +72,7 @@ def imports_of(path: Path) -> tuple[set[str], set[str]]:
                 ours.add(name.removeprefix("voicertc").removeprefix("."))
             else:
                 outside.add(name.split(".")[0])
-    return ours - {""}, outside
+    return {name for name in ours if name and not name.startswith("__")}, outside
 
 
 def is_allowed(imported: str, package: str, allowed: set[str]) -> bool:

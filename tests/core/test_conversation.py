@@ -390,6 +390,25 @@ def test_items_are_added_retrieved_and_deleted_or_refused() -> None:
     assert codes == ["item_already_exists", "item_not_found", "item_not_found"]
 
 
+def test_a_client_cannot_take_the_id_of_an_item_that_is_to_come() -> None:
+    world = World(QUIET)
+    for when, item_id in ((0.5, "item_u1"), (0.6, "item_r1"), (1.5, "item_u1")):
+        world.at(when, events.ItemSubmitted(Item(item_id, Role.USER, "mine")))
+    world.user_says(1.0, "hello", lasts=1.0)
+    world.run(until=10.0)
+    assert world.history == [("user", "hello"), ("assistant", "You said hello.")]
+    assert [refused.code for refused in world.facts_of(facts.Refused)] == ["item_already_exists"] * 3
+
+
+def test_a_client_may_put_back_an_item_it_deleted() -> None:
+    world = World(QUIET)
+    world.user_says(1.0, "hello", lasts=1.0)
+    world.at(8.0, events.ItemDeleteRequested("item_u1"))
+    world.at(8.1, events.ItemSubmitted(Item("item_u1", Role.USER, "hello again"), "root"))
+    world.run(until=10.0)
+    assert world.history == [("user", "hello again"), ("assistant", "You said hello.")]
+
+
 def test_a_client_may_choose_how_long_a_silence_ends_a_turn() -> None:
     patient = SessionOptions(turn_detection=TurnDetection(silence=1.5))
     world = World(QUIET)

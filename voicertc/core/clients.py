@@ -23,13 +23,12 @@ class ClientDoor:
         """Tell the client that caused it, and nobody else."""
         self._out.publish(facts.Refused(code, message, param, origin))
 
-    def submit(self, event: events.ItemSubmitted) -> None:
-        """Add a client's item where it wants it."""
+    def submit(self, event: events.ItemSubmitted, *, is_taken: bool) -> None:
+        """Add a client's item where it wants it; ``is_taken``: its id is another item's that is to come."""
         item, after = event.item, event.previous_item_id
         if not item.id:
-            self._count += 1
-            item = replace(item, id=f"item_{self._id_prefix}c{self._count}")
-        if item.id in self._items:
+            item = replace(item, id=self._new_id())
+        if is_taken or item.id in self._items:
             why = f"There is an item {item.id} already."
             self.refuse("item_already_exists", why, event.origin, "item.id")
             return
@@ -54,6 +53,13 @@ class ClientDoor:
             item = self._items.get(event.item_id)
             assert item is not None
             self._out.publish(facts.ItemRetrieved(item, event.origin))
+
+    def _new_id(self) -> str:
+        while True:
+            self._count += 1
+            item_id = f"item_{self._id_prefix}c{self._count}"
+            if item_id not in self._items:
+                return item_id
 
     def _is_known(self, item_id: str, origin: Origin | None) -> bool:
         if item_id in self._items:

@@ -146,7 +146,9 @@ class Conversation:
             case events.SessionUpdated(options, origin):
                 self._session_updated(options, origin)
             case events.ItemSubmitted():
-                self._clients.submit(event)
+                item_id = event.item.id
+                is_taken = self._listening.claims_id(item_id) or self._replying.claims_id(item_id)
+                self._clients.submit(event, is_taken=is_taken)
             case events.ItemDeleteRequested():
                 self._clients.delete(event)
             case events.ItemRetrieveRequested():

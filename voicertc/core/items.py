@@ -123,3 +123,9 @@ class Items:
     def remove(self, item_id: str) -> None:
         """Take an item out."""
         del self._by_id[item_id]
+
+
+def is_coming(item_id: str, prefix: str, count: int) -> bool:
+    """Return whether ``item_id`` is ``prefix`` and a number above ``count``, the last one given out."""
+    number = item_id.removeprefix(prefix)
+    return number != item_id and number.isdecimal() and int(number) > count

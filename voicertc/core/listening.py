@@ -12,7 +12,7 @@ from dataclasses import replace
 from . import events, facts
 from .commands import CloseTurn, DropTurn, OpenTurn
 from .endpointing import PendingTurn, Turn
-from .items import Item, Items, Modality, Role
+from .items import Item, Items, Modality, Role, is_coming
 from .options import TurnDetection
 from .outbox import Outbox
 
@@ -49,6 +49,10 @@ class Listening:
     def knows(self, item_id: str) -> bool:
         """Whether the turn is open or pending, so that news of it are news."""
         return item_id in self._pending or (self.turn is not None and self.turn.item_id == item_id)
+
+    def claims_id(self, item_id: str) -> bool:
+        """Whether the id is of a turn that is not in the history yet, so that no client may take it."""
+        return self.knows(item_id) or is_coming(item_id, f"item_{self._id_prefix}u", self._count)
 
     def open(self, at: float, detection: TurnDetection | None, *, continues: bool = False) -> Turn:
         """Open a turn whose speech began at ``at``; its audio begins a little earlier.

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from . import events, facts
 from .clauses import Clause, heard_text
 from .commands import CancelReply, DuckReply, HoldReply, ResumeReply, StartReply
-from .items import Item, Items, Modality, Role, Status
+from .items import Item, Items, Modality, Role, Status, is_coming
 from .outbox import Outbox
 from .replies import Failure, Outcome, Reply, ReplyRequest, Stage
 
@@ -48,6 +48,13 @@ class Replying:
     def stage(self) -> Stage:
         """The live reply's stage; ``DONE`` when there is none."""
         return self.live.stage if self.live else Stage.DONE
+
+    def claims_id(self, item_id: str) -> bool:
+        """Whether the id is of a reply that is not in the history yet, so that no client may take it."""
+        at_work = [reply for reply, _ in self._stopping.values()] + ([self.live] if self.live else [])
+        if any(reply.item_id == item_id for reply in at_work):
+            return True
+        return is_coming(item_id, f"item_{self._id_prefix}r", self._count)
 
     def start(self, request: ReplyRequest, deadline: float) -> None:
         """Begin a reply that must be heard by ``deadline``."""
