@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient
+
+from voicertc.server.app import assemble
+from voicertc.settings import ServerSection
+
+from .endpoints import SilentEndpoint
+
+AiohttpClient = Callable[[web.Application], Awaitable[TestClient[Any, Any]]]
+ServerClient = Callable[..., Awaitable[TestClient[Any, Any]]]
+
+
+@pytest.fixture
+def endpoint() -> SilentEndpoint:
+    return SilentEndpoint()
+
+
+@pytest.fixture
+def serve(aiohttp_client: AiohttpClient, endpoint: SilentEndpoint) -> ServerClient:
+    """Starts the application with keys of the settings' section ``server`` and returns a client for it."""
+
+    async def start(*, mounted_at: str = "", **keys: Any) -> TestClient[Any, Any]:
+        app = assemble(endpoint, ServerSection(**keys))
+        if mounted_at:
+            around = web.Application()
+            around.add_subapp(mounted_at, app)
+            app = around
+        return await aiohttp_client(app)
+
+    return start
