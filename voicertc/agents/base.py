@@ -83,6 +83,10 @@ class Agent(Protocol):
     def grammar(self) -> str | None:
         """The JSGF grammar of all it understands, for command recognizers; ``None`` if it takes free speech."""
 
+    @property
+    def greeting(self) -> str | None:
+        """What it says first, unless the settings say otherwise; ``None`` for the language's own greeting."""
+
     def reply(self, request: AgentRequest) -> AsyncGenerator[str, None]:
         """Yield the reply's text in pieces of any size; their concatenation is what is said."""
 
@@ -97,6 +101,7 @@ class FunctionAgent:
     """An agent made of one async generator function."""
 
     grammar = None
+    greeting = None
 
     def __init__(self, function: AgentFunction) -> None:
         self._function = function
