@@ -1,0 +1,51 @@
+"""When OpenAI's models end: start-up warns an operator months before a model is switched off.
+
+Dates as announced in the docstrings of the ``openai`` package 3.51 and on developers.openai.com, read on
+2026-11-20. A name without a date is taken to end with the last of its dated models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from types import MappingProxyType
+
+_ENDS: tuple[tuple[date, str], ...] = (
+    (
+        date(2026, 10, 23),
+        "gpt-4.1-nano gpt-4.1-nano-2025-04-14 o4-mini o4-mini-2025-04-16 o3-mini o3-mini-2025-01-31 "
+        "gpt-4o-2024-05-13 gpt-4-turbo gpt-4 gpt-3.5-turbo",
+    ),
+    (
+        date(2026, 12, 11),
+        "gpt-5 gpt-5-mini gpt-5-nano gpt-5-2025-08-07 gpt-5-mini-2025-08-07 gpt-5-nano-2025-08-07 "
+        "o3 o3-2025-04-16",
+    ),
+    (date(2027, 1, 6), "tts-1 tts-1-hd gpt-4o-mini-tts gpt-4o-mini-tts-2025-12-15"),
+    (
+        date(2027, 1, 14),
+        "gpt-4.1 gpt-4.1-mini gpt-4.1-2025-04-14 gpt-4.1-mini-2025-04-14 gpt-4o gpt-4o-2024-11-20 "
+        "gpt-4o-2024-08-06 gpt-4o-mini gpt-4o-mini-2024-07-18",
+    ),
+    (date(2027, 1, 20), "gpt-audio-mini gpt-audio-mini-2025-12-15"),
+    (
+        date(2027, 2, 26),
+        "whisper-1 gpt-4o-transcribe gpt-4o-mini-transcribe gpt-4o-mini-transcribe-2025-12-15 "
+        "gpt-4o-transcribe-diarize",
+    ),
+    (date(2027, 4, 1), "gpt-5.4-nano gpt-5.4-nano-2026-03-17 gpt-5.1 gpt-5.1-2025-11-13"),
+)
+
+SHUTDOWNS: Mapping[str, date] = MappingProxyType(
+    {name: day for day, names in _ENDS for name in names.split()}
+)
+"""The day from which each model that is about to end no longer answers."""
+
+
+def shutdown_notice(model: str, today: date) -> str | None:
+    """Return a sentence for the operator if OpenAI ends ``model``, or ``None`` if nothing is announced."""
+    ends = SHUTDOWNS.get(model)
+    if ends is None:
+        return None
+    when = "shut down" if ends <= today else "will shut down"
+    return f"OpenAI {when} {model} on {ends.isoformat()}: choose another model in the settings."
