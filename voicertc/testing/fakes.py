@@ -110,6 +110,7 @@ class ScriptedAgent:
 
     name = "scripted"
     grammar = None
+    greeting = None
 
     def __init__(
         self, answer: Callable[[str], str | Exception], *, delay: float = 0.2, interval: float = 0.0

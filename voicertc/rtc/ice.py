@@ -1,0 +1,119 @@
+"""What an offer's text must be before aiortc may see it, and the answer's before the client may.
+
+Pure functions on SDP text (RFC 8866, RFC 8839). An offer passes ``check_offer``, then ``sanitize_offer``; the
+answer passes ``announce``. Which media sections are negotiated at all is ``negotiation``'s business.
+
+Three habits of clients break aioice and are undone here:
+
+- ``.local`` candidates (mDNS, RFC 8828) cost a second each, and together with ``a=end-of-candidates`` they
+  make Firefox never connect. No candidate of the client's is needed at all: its checks reach ours.
+- TCP candidates: aioice has no ICE over TCP.
+- ``a=setup:actpass``: aiortc would become the DTLS client, which offers ECDSA suites only, so that a peer
+  with an RSA certificate (GStreamer) fails. ``active`` in the offer makes it the server.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+
+from ..errors import ClientError
+
+MAX_OFFER_CHARS = 200_000
+"""Browsers' offers have 2,000 to 15,000 characters; more is not an offer."""
+MAX_CANDIDATES = 32
+"""Candidates kept per offer: each is an address that we send packets to because a stranger says so."""
+
+_OPUS = re.compile(r"^a=rtpmap:\d+ opus/48000", re.IGNORECASE | re.MULTILINE)
+"""RFC 7587 §7."""
+
+
+def check_offer(sdp: str) -> None:
+    """Raise ``ClientError`` if no call can come of this offer.
+
+    400 ``invalid_sdp``: it is not a WebRTC offer. 422 ``no_audio``: it is one, without Opus audio. It is only
+    looked at from outside here; ``negotiation.Offer`` reads it.
+    """
+    if len(sdp) > MAX_OFFER_CHARS:
+        raise invalid_sdp(f"The offer has {len(sdp)} characters; at most {MAX_OFFER_CHARS} are read.")
+    if not sdp.startswith("v=0"):
+        raise invalid_sdp('The body must be an SDP offer as text, beginning with "v=0".')
+    if not _OPUS.search(sdp):
+        raise ClientError(
+            "The offer has no Opus audio: add an audio track or transceiver before creating the offer.",
+            code="no_audio",
+            status=422,
+        )
+    # Sections of a BUNDLE group may leave these to the first of them, so one of each is asked for, not all.
+    for attribute in ("ice-ufrag", "ice-pwd", "fingerprint", "setup"):
+        if f"\na={attribute}:" not in sdp:
+            raise invalid_sdp(f"The offer has no a={attribute} line; WebRTC requires ICE and DTLS.")
+
+
+def sanitize_offer(sdp: str) -> str:
+    """Return the offer without the lines that break aioice, and with ``active`` for ``actpass``."""
+    kept: list[str] = []
+    n_candidates = 0
+    for raw in sdp.splitlines():
+        line = raw.strip()
+        if not line or line.startswith("a=end-of-candidates"):
+            continue
+        if line.startswith("a=candidate:"):
+            if n_candidates >= MAX_CANDIDATES or not _is_usable(line.removeprefix("a=candidate:")):
+                continue
+            n_candidates += 1
+        elif line == "a=setup:actpass":
+            line = "a=setup:active"
+        kept.append(line)
+    return "\r\n".join(kept) + "\r\n"
+
+
+def announce(answer_sdp: str, address: str) -> str:
+    """Return the answer with ``address`` in place of this machine's own addresses of the same IP version.
+
+    For servers behind one-to-one NAT or in a container, whose ports are reachable under another address
+    (RFC 8445 §5.1.1.1 has only STUN for this, which asks a third party and waits). Loopback candidates stay:
+    they are meant for clients on this machine. Raises ``ValueError`` if ``address`` is not an IP address.
+    """
+    announced = ipaddress.ip_address(address)
+    lines: list[str] = []
+    for line in answer_sdp.splitlines():
+        if line.startswith("a=candidate:"):
+            fields = line.split(" ")
+            if len(fields) > 7 and fields[7] == "host" and _is_stand_in(announced, fields[4]):
+                fields[4] = address
+                line = " ".join(fields)
+        elif line.startswith(f"c=IN IP{announced.version} "):
+            own = line.split(" ")[2]
+            if _is_stand_in(announced, own):
+                line = f"c=IN IP{announced.version} {address}"
+        lines.append(line)
+    return "\r\n".join(lines) + "\r\n"
+
+
+def _is_stand_in(announced: ipaddress.IPv4Address | ipaddress.IPv6Address, own: str) -> bool:
+    """Whether ``announced`` may take the place of the address ``own``."""
+    try:
+        address = ipaddress.ip_address(own)
+    except ValueError:
+        return False
+    return address.version == announced.version and not address.is_loopback and not address.is_unspecified
+
+
+def _is_usable(candidate: str) -> bool:
+    """Whether aioice can do anything with a candidate: UDP to a literal address (RFC 8839 §5.1)."""
+    fields = candidate.split()
+    if len(fields) < 8 or fields[2].lower() != "udp" or not fields[5].isdigit():
+        return False
+    if not (fields[1].isdigit() and fields[3].isdigit() and 0 < int(fields[5]) < 65_536):
+        return False
+    try:
+        ipaddress.ip_address(fields[4])
+    except ValueError:
+        return False
+    return fields[7] in ("host", "srflx", "relay")
+
+
+def invalid_sdp(message: str) -> ClientError:
+    """Return the error for an offer that is none."""
+    return ClientError(message, code="invalid_sdp", status=400)
