@@ -4,7 +4,7 @@
     scripts/bench_start.py [--runs 5]
 
 Both are started in turn, each run in a new process; an offer is made beforehand and posted every 10 ms until
-it is answered. The bare server imports aiortc and aiohttp, answers an offer and echoes the caller: the floor for
+it is answered. The bare server imports aiortc and aiohttp, answers an offer and echoes: the floor for
 anything built on them.
 """
 
