@@ -5,7 +5,7 @@
 
 The server runs in a process of its own with the default settings. Hearing, thinking and speaking are a local
 fake of OpenAI's endpoints with fixed delays, so that what is left is the server's: voice to voice minus the
-services' delays minus the silence that ends a turn. With ``--local`` the built-in engines answer instead. Speech
+services' delays minus the silence that ends a turn. ``--local`` takes the built-in engines instead. Speech
 bounds come from the labels of the recordings; all times are RTP arrivals at the client.
 """
 

@@ -28,8 +28,10 @@ find_python() {
             return
         fi
     done
-    die "voicertc needs Python 3.11 or newer, and ${PYTHON:-python3} is $("${PYTHON:-python3}" -V 2>&1 || true)." \
-        "Install one (Debian 12, Ubuntu 24.04: sudo apt-get install -y python3), or say which: PYTHON=/path/to/python3.12"
+    candidate=${PYTHON:-python3}
+    if command -v "$candidate" >/dev/null; then candidate="$candidate is $("$candidate" -V)"; else candidate="there is no $candidate"; fi
+    die "voicertc needs Python 3.11 or newer, and $candidate." \
+        "Install one (Debian 12, Ubuntu 24.04 and later: sudo apt-get install -y python3) or name yours: PYTHON=…"
 }
 
 # make_venv: makes .venv unless there is one that works.

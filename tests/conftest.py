@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,6 +25,19 @@ def speech_dir() -> Path:
     if not (path / "manifest.json").is_file():
         pytest.skip(f"no speech clips in {path}: set VOICERTC_TEST_SPEECH to the directory that holds them")
     return path
+
+
+@pytest.fixture
+def own_logging() -> Iterator[None]:
+    """Put back what ``logs.setup`` changes in this process."""
+    names = (None, "voicertc", "voicertc.audio_events")
+    levels = {name: logging.getLogger(name).level for name in names}
+    handlers = logging.getLogger().handlers[:]
+    yield
+    logging.captureWarnings(False)
+    logging.getLogger().handlers[:] = handlers
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
 
 
 @pytest.hookimpl(wrapper=True)

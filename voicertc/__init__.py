@@ -9,10 +9,16 @@ Each is imported when it is first asked for, so that ``import voicertc`` costs n
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
+
+# onnxruntime >= 1.29 reports its use to Microsoft and keeps a device id in ~/.cache, unless this is set
+# before it is first imported (microsoft/onnxruntime, docs/Privacy.md). Nobody who serves voices from a
+# machine of their own asked for that.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
     from .agents.base import Agent, AgentRequest, AgentSession

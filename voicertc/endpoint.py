@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 
 from . import __version__, logs
 from .agents.base import Agent, AgentFunction, as_agent
+from .agents.loading import load_agent
 from .call import Call
 from .errors import ClientError
 from .services import Service, ServiceSet
@@ -44,6 +45,8 @@ class Answer:
 class Endpoint:
     """Owned by the application; all methods are called on its event loop.
 
+    ``settings`` default to what the environment says (``Settings.load()``, which raises ``SettingsError``).
+
     ``agent`` answers instead of the one that the settings name: an ``Agent``, or an async generator
     function that is given an ``AgentRequest`` and yields text. ``services`` replaces everything that hears,
     thinks and speaks, for those who bring providers of their own; whoever made them starts and closes them.
@@ -56,7 +59,9 @@ class Endpoint:
         agent: Agent | AgentFunction | None = None,
         services: Services | None = None,
     ) -> None:
-        self._settings = settings or Settings()
+        self._settings = settings or Settings.load()
+        if agent is None and self._settings.agent.import_ is not None:
+            agent = load_agent(self._settings.agent.import_)
         self._service_set = ServiceSet(self._settings, as_agent(agent) if agent is not None else None)
         self._given_services = services
         self._services: Services | None = None
@@ -109,7 +114,8 @@ class Endpoint:
         """Answer an offer and begin the call.
 
         ``is_loopback_client``: the offer came from this machine, which may have no other way to itself.
-        Raises ``ClientError``: 400 ``invalid_sdp``, 422 ``no_audio``, 503 ``too_many_calls`` or ``shutting_down``.
+        Raises ``ClientError``: 400 ``invalid_sdp``, 422 ``no_audio``, 503 ``too_many_calls`` and
+        ``shutting_down``.
         """
         if self._is_closed:
             raise ClientError("The server is shutting down.", code="shutting_down", status=503)

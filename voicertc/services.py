@@ -71,11 +71,19 @@ class ServiceSet:
         Raises ``ProviderUnavailable`` for what no call can do without: the speech detector.
         """
         detector = _Detector(SpeechModel(), self.settings.vad_options())
-        # All at once: what takes time is child processes loading their models.
-        (recognizer, hearing), (agent, thinking), (voice, speaking) = await asyncio.gather(
-            self._start(_RECOGNIZERS[self.settings.engine("stt")], "hearing"),
-            self._start(self._agent_maker(), "thinking"),
-            self._start(_VOICES[self.settings.engine("tts")], "speaking"),
+        try:
+            # All at once: what takes time is child processes loading their models.
+            async with asyncio.TaskGroup() as group:
+                ears = group.create_task(self._start(_RECOGNIZERS[self.settings.engine("stt")], "hearing"))
+                mind = group.create_task(self._start(self._agent_maker(), "thinking"))
+                mouth = group.create_task(self._start(_VOICES[self.settings.engine("tts")], "speaking"))
+        except BaseException:
+            await self.close()
+            raise
+        (recognizer, hearing), (agent, thinking), (voice, speaking) = (
+            ears.result(),
+            mind.result(),
+            mouth.result(),
         )
         self.lines = (hearing, thinking, speaking)
         return Services(recognizer, agent, voice, detector)
@@ -103,12 +111,12 @@ class ServiceSet:
     async def _start(self, make: Callable[[ServiceSet], _P], stage: str) -> tuple[_P, Service]:
         try:
             provider = make(self)
+            self._started.append(provider)  # even if it fails: what it began must be freed
             await provider.start()
         except ProviderUnavailable as error:
             logs.event(_log, logging.ERROR, "provider_unavailable", provider=error.provider, fix=error.fix)
             line = Service(stage, error.provider, f"NOT AVAILABLE: {error.message}. {error.fix}")
             return cast(_P, Unavailable(error)), line
-        self._started.append(provider)
         return provider, Service(stage, provider.name, self._detail(provider.name, _STAGES[stage]))
 
     def _detail(self, name: str, stage: Stage) -> str:
@@ -141,15 +149,23 @@ def _openai_agent(services: ServiceSet) -> Agent:
 def _openai_recognizer(services: ServiceSet) -> SpeechToText:
     from .providers.openai_stt import OpenAISpeechToText, OpenAISpeechToTextOptions
 
-    stt = services.settings.stt
-    return OpenAISpeechToText(OpenAISpeechToTextOptions(model=stt.model), services.client("stt"))
+    stt, limits = services.settings.stt, services.settings.limits
+    options = OpenAISpeechToTextOptions(
+        model=stt.model,
+        language=stt.language,
+        # Its own error is told apart from silence only if it comes before the conversation gives up.
+        timeout=0.9 * limits.final_timeout,
+        max_turn=limits.max_turn,
+    )
+    return OpenAISpeechToText(options, services.client("stt"))
 
 
 def _openai_voice(services: ServiceSet) -> TextToSpeech:
     from .providers.openai_tts import OpenAITextToSpeech, OpenAITextToSpeechOptions
 
     tts = services.settings.tts
-    return OpenAITextToSpeech(OpenAITextToSpeechOptions(model=tts.model), services.client("tts"))
+    options = OpenAITextToSpeechOptions(model=tts.model, rate_hz=tts.rate_hz)
+    return OpenAITextToSpeech(options, services.client("tts"))
 
 
 def _pocketsphinx(services: ServiceSet) -> SpeechToText:

@@ -46,8 +46,8 @@ class AgentSession(Protocol):
 class AgentRequest:
     """One reply that is wanted.
 
-    ``history``: the items as heard, oldest first; the last is usually the user's. ``instructions``: the system
-    prompt in force. ``language``: ISO 639-1 or ``None``.
+    ``history``: the items as heard, oldest first; the last is usually the user's. ``instructions``: the
+    system prompt in force. ``language``: ISO 639-1 or ``None``.
     """
 
     history: tuple[Item, ...]
@@ -81,7 +81,7 @@ class Agent(Protocol):
 
     @property
     def grammar(self) -> str | None:
-        """The JSGF grammar of all it understands, for command recognizers; ``None`` if it takes free speech."""
+        """The JSGF grammar of all it understands, for command recognizers; ``None``: it takes free speech."""
 
     @property
     def greeting(self) -> str | None:

@@ -6,7 +6,6 @@ from collections.abc import AsyncGenerator
 
 from ..errors import ProviderUnavailable
 
-
 _NOTHING: tuple[object, ...] = ()
 
 

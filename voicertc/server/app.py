@@ -28,10 +28,10 @@ def create_app(
 ) -> web.Application:
     """Return an application that serves the page and the calls of one endpoint.
 
-    ``agent`` answers instead of the one that the settings name; ``settings`` default to ``Settings()``. The
-    endpoint starts and ends with the application.
+    ``agent`` answers instead of the one that the settings name; ``settings`` default to what the environment
+    says (``Settings.load()``). The endpoint starts and ends with the application.
     """
-    settings = settings or Settings()
+    settings = settings or Settings.load()
     endpoint = Endpoint(settings, agent=agent)
     app = assemble(endpoint, settings.server)
     app[ENDPOINT] = endpoint

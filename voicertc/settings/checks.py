@@ -1,0 +1,190 @@
+"""What types cannot say: the bounds of every number, and choices that contradict each other.
+
+Each check names the keys it reads; it is skipped when one of them is already known to be wrong, so that one
+mistake is not told twice.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from ipaddress import ip_address, ip_network
+from operator import attrgetter
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from ..addresses import machine_addresses, machine_names
+from ..errors import SettingsError
+
+if TYPE_CHECKING:
+    from .settings import Settings
+
+Mistake = tuple[str, str]
+"""The key, and what is wrong with it."""
+
+BOUNDS: dict[str, tuple[float, float]] = {
+    "server.port": (0, 65_535),
+    "rtc.connect_timeout": (1, 120),
+    "rtc.pause_after": (1, 120),
+    "rtc.close_after": (1, 600),
+    "stt.workers": (1, 64),
+    "tts.rate_hz": (8_000, 48_000),
+    "tts.speed": (0.25, 1.5),  # OpenAI Realtime: session.audio.output.speed
+    "tts.workers": (1, 64),
+    "vad.start_threshold": (0, 1),
+    "vad.suspect_threshold": (0, 1),
+    "vad.stop_threshold": (0, 1),
+    "vad.hangover": (0, 2),
+    "vad.gate_mode": (0, 3),
+    "turn_detection.silence": (0.1, 10),
+    "turn_detection.prefix_padding": (0, 2),
+    "interruptions.min_speech": (0, 5),
+    "interruptions.min_confidence": (0, 1),
+    "interruptions.resume_after": (0, 10),
+    "audio.bit_rate": (6_000, 128_000),  # RFC 6716 §2.1.1: Opus begins at 6 kbit/s
+    "limits.max_calls": (1, 10_000),
+    "limits.max_turn": (1, 300),
+    "limits.final_timeout": (0.5, 60),
+    "limits.reply_timeout": (1, 120),
+}
+"""The least and the greatest value of every number, both allowed, in the key's own unit."""
+
+_BASE_PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
+_PORTS = {"http": 80, "https": 443}
+_AGENT = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")
+_LANGUAGE = re.compile(r"[a-z]{2,3}")
+
+
+def find_mistakes(settings: Settings, wrong: frozenset[str]) -> Iterator[Mistake]:
+    """Yield what is wrong with ``settings``; ``wrong`` are keys whose values are already known to be."""
+    out_of_bounds = dict(_out_of_bounds(settings, wrong))
+    yield from out_of_bounds.items()
+    wrong = wrong.union(out_of_bounds)
+    for keys, check in _CHECKS:
+        if wrong.isdisjoint(keys):
+            yield from check(settings)
+
+
+def _out_of_bounds(settings: Settings, wrong: frozenset[str]) -> Iterator[Mistake]:
+    for key, (low, high) in BOUNDS.items():
+        value: float = attrgetter(key)(settings)
+        if key not in wrong and not low <= value <= high:  # in this order, so that "nan" is caught too
+            yield key, f"{value:g} is not within {low:g} to {high:g}"
+
+
+def _tls(settings: Settings) -> Iterator[Mistake]:
+    server = settings.server
+    if server.tls_cert and not server.tls_key:
+        yield "server.tls_cert", "needs server.tls_key, the certificate's private key"
+    if server.tls_key and not server.tls_cert:
+        yield "server.tls_key", "needs server.tls_cert, the certificate it belongs to"
+    if server.tls == "self-signed" and (server.tls_cert or server.tls_key):
+        yield "server.tls", "self-signed makes a certificate; leave server.tls_cert and server.tls_key out"
+    for key, path in (("server.tls_cert", server.tls_cert), ("server.tls_key", server.tls_key)):
+        if path and not path.is_file():
+            yield key, f"there is no file {path}"
+
+
+def _static_dir(settings: Settings) -> Iterator[Mistake]:
+    path = settings.server.static_dir
+    if path and not path.is_dir():
+        yield "server.static_dir", f"there is no directory {path}"
+
+
+def _journal_dir(settings: Settings) -> Iterator[Mistake]:
+    path = settings.journal.dir
+    if path and path.exists() and not path.is_dir():
+        yield "journal.dir", f"{path} is a file, not a directory"
+
+
+def _base_path(settings: Settings) -> Iterator[Mistake]:
+    path = settings.server.base_path
+    if not _BASE_PATH.fullmatch(path):
+        yield "server.base_path", f"{path!r} must begin with a slash and end without one, like /voice"
+
+
+def _trusted_proxies(settings: Settings) -> Iterator[Mistake]:
+    for proxy in settings.server.trusted_proxies:
+        try:
+            ip_network(proxy, strict=False)
+        except ValueError:
+            yield "server.trusted_proxies", f"{proxy!r} is neither an address nor a network like 10.0.0.0/8"
+
+
+def _rtc(settings: Settings) -> Iterator[Mistake]:
+    address = settings.rtc.announced_address
+    if address is not None and not _is_address(address):
+        yield "rtc.announced_address", f"{address!r} must be an IP address; names are not looked up"
+    elif settings.rtc.pause_after >= settings.rtc.close_after:
+        yield "rtc.pause_after", "must be shorter than rtc.close_after: a client is away before it is gone"
+
+
+def _vad(settings: Settings) -> Iterator[Mistake]:
+    try:
+        settings.vad_options()
+    except SettingsError as error:
+        for mistake in error.mistakes:
+            yield "vad", mistake
+
+
+def _agent_import(settings: Settings) -> Iterator[Mistake]:
+    name = settings.agent.import_
+    if name is not None and not _AGENT.fullmatch(name):
+        yield "agent.import", f"{name!r} must be module:attribute, like my_module:my_agent"
+
+
+def _language(settings: Settings) -> Iterator[Mistake]:
+    language = settings.stt.language
+    if language is not None and not _LANGUAGE.fullmatch(language):
+        yield "stt.language", f"{language!r} must be an ISO 639-1 code, like en"
+
+
+def _base_urls(settings: Settings) -> Iterator[Mistake]:
+    for key in _URLS:
+        url: str | None = attrgetter(key)(settings)
+        if url is not None:
+            yield from _base_url(key, url, settings)
+
+
+def _base_url(key: str, url: str, settings: Settings) -> Iterator[Mistake]:
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port or _PORTS.get(parts.scheme)
+    except ValueError:  # the port is no number, or a bracket is missing
+        host, port = None, None
+    if not host or parts.scheme not in _PORTS:
+        yield key, f"{url!r} must be an address like https://api.openai.com/v1"
+    elif port == settings.server.port and _is_this_machine(host, settings.server.host):
+        yield key, f"{url} is this very server, which would call itself; name the server that does the work"
+
+
+def _is_this_machine(host: str, listens_on: str) -> bool:
+    if host in (*machine_names(), listens_on, "0.0.0.0", "::"):
+        return True
+    return _is_address(host) and (ip_address(host).is_loopback or ip_address(host) in machine_addresses())
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+_VAD = tuple(key for key in BOUNDS if key.startswith("vad."))
+_URLS = ("openai.base_url", "stt.base_url", "llm.base_url", "tts.base_url")
+
+_CHECKS: tuple[tuple[tuple[str, ...], Callable[[Settings], Iterator[Mistake]]], ...] = (
+    (("server.tls", "server.tls_cert", "server.tls_key"), _tls),
+    (("server.static_dir",), _static_dir),
+    (("server.base_path",), _base_path),
+    (("server.trusted_proxies",), _trusted_proxies),
+    (("server.host", "server.port", *_URLS), _base_urls),
+    (("rtc.announced_address", "rtc.pause_after", "rtc.close_after"), _rtc),
+    (_VAD, _vad),
+    (("stt.language",), _language),
+    (("agent.import",), _agent_import),
+    (("journal.dir",), _journal_dir),
+)
+"""Each check with the keys it reads."""

@@ -1,0 +1,218 @@
+"""The sections of the settings: what an operator may choose, each with its unit, reason and default.
+
+A section whose keys are exactly one part's own options is that part's dataclass, used directly (see
+``settings.py``); those that gather choices for several parts are defined here. Bounds of numbers stand in
+``checks.py``. ``voicertc.example.yaml`` repeats every key for people; a test keeps the two equal.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, InstanceOf
+
+from ..providers.secret import Secret
+from ..rtc.peer import IceServer
+
+STRICT = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, populate_by_name=True)
+"""Unknown keys are mistakes; nothing changes after the start; an error never shows a key's value."""
+
+
+def _expanded(value: object) -> object:
+    return Path(value).expanduser() if isinstance(value, str) else value
+
+
+def _hidden(value: object) -> object:
+    return Secret(value) if isinstance(value, str) else value
+
+
+FilePath = Annotated[Path, BeforeValidator(_expanded)]
+"""A path in which ``~`` is the user's home, as in a shell."""
+
+Key = Annotated[InstanceOf[Secret], BeforeValidator(_hidden)]
+"""A provider's key, hidden from the moment it is read."""
+
+
+class ServerSection(BaseModel):
+    """Where the server listens, and how the world reaches it."""
+
+    model_config = STRICT
+
+    host: str = "127.0.0.1"
+    """Address to listen on; the default is reached from this machine alone, 0.0.0.0 from everywhere."""
+    port: int = 8080
+    """TCP port to listen on; 0 takes any free one and prints it."""
+    base_path: str = ""
+    """Path under which a proxy serves it, like /voice; empty for the root."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses or networks whose X-Forwarded-… headers are believed; nobody's by default."""
+    tls: Literal["off", "self-signed"] = "off"
+    """Serve https with a certificate made here; phones need https for the microphone."""
+    tls_cert: FilePath | None = None
+    """Certificate chain (PEM) to serve https with; needs tls_key."""
+    tls_key: FilePath | None = None
+    """Private key (PEM, without passphrase) of tls_cert."""
+    static_dir: FilePath | None = None
+    """Directory with a page of your own instead of the one that comes along."""
+
+
+class RtcSection(BaseModel):
+    """How calls reach this server, and when a client counts as gone."""
+
+    model_config = STRICT
+
+    announced_address: str | None = None
+    """Public IP address for answers, behind one-to-one NAT or in a container; null: the machine's own."""
+    ice_servers: tuple[IceServer, ...] = ()
+    """STUN or TURN servers for the server itself; none, because a dead one delays every call by seconds."""
+    connect_timeout: float = 15.0
+    """Seconds from the answer until media must flow; slow mobile networks need up to ten."""
+    pause_after: float = 5.0
+    """Seconds without any packet until a client counts as away; a live one sends every two seconds."""
+    close_after: float = 15.0
+    """Seconds without any packet until the call is given up: long enough to walk through a lift."""
+
+
+class OpenAISection(BaseModel):
+    """The account or compatible server that stages with the engine openai use."""
+
+    model_config = STRICT
+
+    api_key: Key | None = None
+    """The key; OPENAI_API_KEY is read too. A server without authentication needs none."""
+    base_url: str | None = None
+    """Root of the API, like http://127.0.0.1:11434/v1; OPENAI_BASE_URL is read too."""
+
+
+class SttSection(BaseModel):
+    """Hearing: what turns speech into text."""
+
+    model_config = STRICT
+
+    engine: Literal["auto", "openai", "pocketsphinx"] = "auto"
+    """Who hears; auto is openai if a key or base URL is known, else pocketsphinx on this machine."""
+    model: str = "gpt-transcribe"
+    """Model that openai transcribes with."""
+    language: str | None = None
+    """ISO 639-1 code of what callers speak; null lets the model find out."""
+    prompt: str = ""
+    """Words the recognizer should expect, like names of products."""
+    workers: int = 2
+    """Recognizer processes of pocketsphinx: that many callers can be heard at once, 60 MB each."""
+    api_key: Key | None = None
+    """Key for this stage only; null is openai.api_key."""
+    base_url: str | None = None
+    """API root for this stage only; null is openai.base_url."""
+
+
+class LlmSection(BaseModel):
+    """Thinking: what answers, unless agent.import names an agent of your own."""
+
+    model_config = STRICT
+
+    engine: Literal["auto", "openai", "offline"] = "auto"
+    """Who answers; auto is openai if a key or base URL is known, else the built-in agent."""
+    model: str = "gpt-6-luna"
+    """Model that openai answers with."""
+    api_key: Key | None = None
+    """Key for this stage only; null is openai.api_key."""
+    base_url: str | None = None
+    """API root for this stage only; null is openai.base_url."""
+
+
+class TtsSection(BaseModel):
+    """Speaking: what turns text into speech."""
+
+    model_config = STRICT
+
+    engine: Literal["auto", "openai", "espeak"] = "auto"
+    """Who speaks; auto is openai if a key or base URL is known, else espeak-ng on this machine."""
+    model: str = "gpt-4o-mini-tts"
+    """Model that openai speaks with."""
+    rate_hz: int = 24_000
+    """Samples per second of the sound that openai.base_url returns; OpenAI's own is 24000."""
+    voice: str = "default"
+    """Voice, in the engine's own words; default is the engine's first choice."""
+    speed: float = 1.0
+    """Speaking rate as a factor."""
+    workers: int = 2
+    """Synthesis processes of espeak-ng; one speaks hundreds of times faster than real time."""
+    api_key: Key | None = None
+    """Key for this stage only; null is openai.api_key."""
+    base_url: str | None = None
+    """API root for this stage only; null is openai.base_url."""
+
+
+class VadSection(BaseModel):
+    """What counts as speech. Probabilities are those of silero-vad 5, for windows of 32 ms."""
+
+    model_config = STRICT
+
+    start_threshold: float = 0.85
+    """Probability at which one window is speech for certain; clicks and noise stay below 0.4."""
+    suspect_threshold: float = 0.5
+    """Probability at which two windows in a row lower the reply's volume."""
+    stop_threshold: float = 0.35
+    """Probability below which speech has paused; lower than the others, so that soft syllables go on."""
+    hangover: float = 0.128
+    """Seconds below stop_threshold that end speech; consonants like p and t are silent for up to 0.1."""
+    gate_mode: int = 0
+    """How much webrtcvad rejects before the model is asked, 0 (little, loses no speech) to 3."""
+
+
+class TurnDetectionSection(BaseModel):
+    """When the user's turn begins and ends, unless the client chooses for its session."""
+
+    model_config = STRICT
+
+    silence: float = 0.5
+    """Seconds without speech that end a turn; shorter answers sooner and cuts off more people."""
+    prefix_padding: float = 0.3
+    """Seconds before the detected start that count as part of the turn: first consonants are quiet."""
+
+
+class AgentSection(BaseModel):
+    """Who answers, and what the server says on its own account."""
+
+    model_config = STRICT
+
+    import_: str | None = Field(default=None, alias="import")
+    """Agent of your own as module:attribute, like my_module:my_agent; null is the stage llm's."""
+    instructions: str = ""
+    """System prompt for the agent; a client may replace it for its session."""
+    greeting: str | None = "default"
+    """Said first, when the call is up; default is the language's own, null waits for the caller."""
+
+
+class AudioSection(BaseModel):
+    """The sound that is sent."""
+
+    model_config = STRICT
+
+    bit_rate: int = 32_000
+    """Opus bits per second of the agent's voice; 24000 is good on phones, 64000 the best there is."""
+
+
+class LimitsSection(BaseModel):
+    """How much is taken on, and how long is waited."""
+
+    model_config = STRICT
+
+    max_calls: int = 32
+    """Calls at a time; a further one is refused with 503. One core holds about this many."""
+    max_turn: float = 30.0
+    """Seconds after which a turn is ended although the user still speaks: recognizers need a bound."""
+    final_timeout: float = 6.0
+    """Seconds to wait for the final transcript after a turn: more than the slowest service's p99."""
+    reply_timeout: float = 12.0
+    """Seconds until the first sound of a reply; later the user hears an apology instead."""
+
+
+class JournalSection(BaseModel):
+    """The flight recorder: what voicertc replay reads."""
+
+    model_config = STRICT
+
+    dir: FilePath | None = None
+    """Directory for one journal per session, spoken words included; null keeps the last events in memory."""
