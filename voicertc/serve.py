@@ -36,6 +36,8 @@ _log = logging.getLogger(__name__)
 
 _GOODBYE = 1.0
 """Seconds for open HTTP requests and WebSockets to end by themselves; calls are closed before."""
+_IDLE_TIMEOUT = 75.0
+"""Seconds after which an idle HTTP connection is closed; aiohttp's own default is an hour."""
 _EXIT_BY = 2.8
 """Seconds after the first signal at which the process is gone, whatever hangs: promised are 3."""
 
@@ -51,7 +53,13 @@ async def serve(settings: Settings, say: Callable[[str], None], *, dev: bool = F
         stopping = asyncio.Event()
         _stop_on_signals(stopping)
         app = create_app(agent=agent, settings=settings)
-        runner = web.AppRunner(app, handle_signals=False, access_log=None, shutdown_timeout=_GOODBYE)
+        runner = web.AppRunner(
+            app,
+            handle_signals=False,
+            access_log=None,
+            shutdown_timeout=_GOODBYE,
+            keepalive_timeout=_IDLE_TIMEOUT,
+        )
         try:
             if await _unless(stopping, runner.setup()):
                 await web.SockSite(runner, listener, ssl_context=context, backlog=128).start()

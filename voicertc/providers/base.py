@@ -40,7 +40,7 @@ class RecognitionRequest:
     """What a recognizer may know beforehand.
 
     ``language``: ISO 639-1 or ``None``. ``prompt``: words to expect, free text. ``grammar``: phrases the
-    agent     understands, as one JSGF grammar, or ``None``; only command recognizers use it.
+    agent understands, as one JSGF grammar, or ``None``; only command recognizers use it.
     """
 
     language: str | None = None
