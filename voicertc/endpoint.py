@@ -20,6 +20,7 @@ from .agents.base import Agent, AgentFunction, as_agent
 from .agents.loading import load_agent
 from .call import Call
 from .errors import ClientError
+from .rtc.microphone import BUFFER_DELAY
 from .services import Service, ServiceSet
 from .session.session import Services, Session, SessionSetup
 from .settings import Settings
@@ -131,7 +132,13 @@ class Endpoint:
         part = secrets.token_hex(6)
         call_id, session_id = f"rtc_{part}", f"sess_{part}"
         with logs.bind(call=call_id, session=session_id):
-            session = Session(self._services, self._setup, session_id=session_id, id_prefix=f"{part}_")
+            session = Session(
+                self._services,
+                self._setup,
+                session_id=session_id,
+                id_prefix=f"{part}_",
+                hearing_delay=BUFFER_DELAY,
+            )
             call = Call(call_id, session, self._rtc_options, bit_rate=self._settings.audio.bit_rate)
             # The task is there before the first wait, so that the call counts and is closed whatever happens.
             task = asyncio.create_task(call.run(), name=call_id)

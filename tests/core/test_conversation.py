@@ -75,7 +75,7 @@ def test_a_barge_in_holds_at_once_and_keeps_what_was_heard() -> None:
     world.user_says(5.0, "stop", lasts=0.8)
     world.run(until=20.0)
     assert world.times_of(commands.HoldReply) == [5.07]
-    assert world.times_of(commands.CancelReply) == [5.27]
+    assert world.times_of(commands.CancelReply) == [5.47]
     assert world.history == [
         ("user", "tell me a story"),
         ("assistant", "Once upon a time there was a"),  # 2.12 s at 15 characters a second

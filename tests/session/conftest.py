@@ -25,12 +25,15 @@ class Stage:
         voice: FakeVoice | None = None,
         recognizer: FakeRecognizer | None = None,
         agent: ScriptedAgent | None = None,
+        hearing_delay: float = 0.0,
     ) -> None:
         self.recognizer = recognizer or FakeRecognizer(script)
         self.agent = agent or ScriptedAgent(answer)
         self.voice = voice or FakeVoice()
         services = Services(self.recognizer, self.agent, self.voice, LoudnessDetector())
-        self.session = Session(services, setup, session_id="sess_test", id_prefix="")
+        self.session = Session(
+            services, setup, session_id="sess_test", id_prefix="", hearing_delay=hearing_delay
+        )
         self.line = Line(self.session)
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +25,13 @@ from voicertc.testing import virtual_time
 from voicertc.testing.fakes import FakeRecognizer, FakeVoice, ScriptedAgent, voiced
 
 STORY = "Once upon a time there was a server. It answered the phone all day long. Then it slept."
+
+
+def wait_for_the_disk() -> None:
+    """Wait for the threads that write journals: they are the one thing that virtual time does not govern."""
+    for thread in threading.enumerate():
+        if thread.name.startswith("sess_test/journal"):
+            thread.join(10.0)
 
 
 def test_a_caller_is_heard_answered_and_nothing_is_left_behind() -> None:
@@ -50,6 +58,19 @@ def test_the_recognizer_gets_the_pre_roll_and_no_silence() -> None:
         first = stage.recognizer.first_frames[0]
         assert 0.68 <= first.start <= 0.72  # 300 ms before the first loud frame
         assert 1.4 <= stage.recognizer.turns[0] <= 1.6  # pre-roll, speech, 0.2 s of tail; not the 0.5 s
+        await stage.session.close()
+
+    virtual_time.run(main())
+
+
+def test_a_jitter_buffers_delay_is_not_paid_for_by_who_waits_for_the_answer() -> None:
+    async def main() -> None:
+        stage = Stage(["hello"], hearing_delay=0.08)
+        stage.line.says(1.0, lasts=1.2)
+        await stage.line.run(until=6.0)
+        stopped = next(fact for _, fact in stage.line.facts if isinstance(fact, facts.TurnStopped))
+        assert round(stopped.at, 3) == 2.12  # when it was said, not when the buffer let go of it at 2.2
+        assert stage.line.audible[0][0] == 3.08
         await stage.session.close()
 
     virtual_time.run(main())
@@ -280,6 +301,7 @@ def test_our_own_bug_ends_this_call_with_an_apology_and_a_journal(tmp_path: Path
         await stage.session.close()
 
     virtual_time.run(main())
+    wait_for_the_disk()
     assert list(tmp_path.glob("sess_test.jsonl"))
 
 
@@ -296,6 +318,7 @@ def test_the_journal_of_a_session_replays_byte_for_byte(tmp_path: Path) -> None:
         await stage.session.close()
 
     virtual_time.run(main())
+    wait_for_the_disk()
     lines = (tmp_path / "sess_test.jsonl").read_text().splitlines()
     report = replay(lines)
     assert report.differences == ()

@@ -15,19 +15,28 @@ _MOST_URGENT = (Cause.APOLOGY, Cause.GREETING)
 
 
 class Agenda:
-    """Owned by the ``Conversation``. ``asked`` is a client's request that waits for the floor."""
+    """Owned by the ``Floor``. ``asked`` is a client's request that waits for the floor."""
 
     def __init__(self, *, max_says: int) -> None:
         self.asked: ReplyRequest | None = None
         self.answer_is_due = False
-        self._says: deque[tuple[Cause, str]] = deque(maxlen=max_says)
+        self._max_says = max_says
+        self._says: deque[tuple[Cause, str]] = deque()
 
     def say(self, text: str, cause: Cause) -> None:
-        """Queue an utterance; apologies and the greeting come before others, the oldest gives way."""
+        """Queue an utterance; apologies and the greeting come before others, the oldest gives way.
+
+        An apology that waits already is not made twice.
+        """
+        entry = (cause, text)
+        if cause is Cause.APOLOGY and entry in self._says:
+            return
+        if len(self._says) >= self._max_says:
+            self._says.remove(next((old for old in self._says if old[0] not in _MOST_URGENT), self._says[0]))
         if cause in _MOST_URGENT:
-            self._says.appendleft((cause, text))
+            self._says.appendleft(entry)
         else:
-            self._says.append((cause, text))
+            self._says.append(entry)
 
     def put_back(self, request: ReplyRequest) -> None:
         """Queue again what was cancelled before a word of it was heard."""
@@ -39,7 +48,7 @@ class Agenda:
             self._says.appendleft((request.cause, request.text))
 
     def drop_greeting(self) -> None:
-        """The user spoke first: a greeting would only be in the way."""
+        """Somebody else had the first word: a greeting would only be in the way."""
         kept = [entry for entry in self._says if entry[0] is not Cause.GREETING]
         self._says.clear()
         self._says.extend(kept)

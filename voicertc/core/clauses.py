@@ -91,7 +91,7 @@ class ClauseSplitter:
         """Return where the first clause ends, however the text was cut into pieces."""
         ends = [self._sentence_end(), self._phrase_end()]
         found = min((end for end in ends if end is not None), default=None)
-        if found is None and len(self._buffer) > _MAX_CLAUSE:
+        if len(self._buffer) > _MAX_CLAUSE and (found is None or found > _MAX_CLAUSE):
             cut = self._buffer.rfind(" ", 1, _MAX_CLAUSE)
             found = cut if cut > 0 and _is_speakable(self._buffer[:cut]) else _MAX_CLAUSE
         return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .events import TranscriptFailed
+from .events import TranscriptFailed, TranscriptFinal
 from .options import EndpointingOptions, TurnDetection
 
 _SILENCE_BY_EAGERNESS = {"low": 1.0, "medium": 0.6, "auto": 0.6, "high": 0.3}
@@ -15,17 +15,25 @@ _SILENCE_BY_EAGERNESS = {"low": 1.0, "medium": 0.6, "auto": 0.6, "high": 0.3}
 class Turn:
     """A user's turn from its first speech frame to its last word. Owned by the ``Conversation``.
 
-    ``started_at`` and ``last_speech_at`` are audio times. ``is_published`` says whether clients have seen it:
-    a turn that began over a reply stays unseen until it has proved to be a barge-in. ``failure`` is what the
-    recognizer said if it gave up while the user still spoke.
+    ``started_at``, ``last_speech_at`` and ``audio_from``, where its audio begins (pre-roll included), are
+    audio times; ``number`` tells the order in which turns were said. One that ``continues`` was begun in the
+    midst of speech, because the turn before it was ended there.
+
+    ``is_published`` says whether clients have seen it: a turn that began over a reply stays unseen until it
+    has proved to be a barge-in, one that ``is_withheld`` (push-to-talk) until it is committed. ``result`` is
+    what the recognizer said of it before its time.
     """
 
+    number: int
     item_id: str
     started_at: float
     last_speech_at: float
+    audio_from: float
+    continues: bool = False
     is_speaking: bool = True
     is_published: bool = False
-    failure: TranscriptFailed | None = None
+    is_withheld: bool = False
+    result: TranscriptFinal | TranscriptFailed | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,14 +134,22 @@ class ClauseQueued:
 
 @dataclass(frozen=True, slots=True)
 class ClauseVoiced:
-    """A clause is synthesized: where its audio lies in the reply, in samples at 24 kHz, and its words."""
+    """A clause is synthesized: where its audio lies in the reply, in samples at 24 kHz."""
 
     reply_id: str
     index: int
     start: int
     n_samples: int
-    marks: tuple[tuple[int, int], ...] = ()
-    """``(sample from the clause's start, character in its text)`` for each word, if the voice knows."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClauseMarked:
+    """The voice has told where more of a clause's words lie; it may still be at work on them."""
+
+    reply_id: str
+    index: int
+    marks: tuple[tuple[int, int], ...]
+    """``(sample from the clause's start, character in its text)`` for each word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,11 +169,12 @@ class ReplyGenerated:
 
 @dataclass(frozen=True, slots=True)
 class ReplyFailed:
-    """The engine gave up; what it produced before stays."""
+    """The engine gave up; what it produced before stays: ``n_samples`` of audio (24 kHz) in all."""
 
     reply_id: str
     code: str
     message: str
+    n_samples: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,6 +304,7 @@ Event = (
     | TranscriptFailed
     | ReplyTextAdded
     | ClauseQueued
+    | ClauseMarked
     | ClauseVoiced
     | ClauseBegan
     | ReplyGenerated

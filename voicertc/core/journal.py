@@ -4,7 +4,8 @@
     {"now": 4.02, "event": {"_": "SpeechStarted", "at": 3.94}, "commands": [{"_": "HoldReply", …}]}
 
 Replaying a journal within one version gives the same commands, byte for byte; a difference is a bug or a
-change of behaviour. A journal holds spoken words: writing it to disk is opt-in.
+change of behaviour. A journal holds spoken words: writing it to disk is opt-in. It is plain ASCII: half a
+surrogate pair, as some models stream them, cannot be written otherwise.
 """
 
 from __future__ import annotations
@@ -53,13 +54,13 @@ def header_line(version: str, conversation: Conversation, id_prefix: str) -> str
         "options": encode(conversation.options),
         "session": encode(conversation.session),
     }
-    return json.dumps(header, ensure_ascii=False, separators=(",", ":"))
+    return json.dumps(header, separators=(",", ":"))
 
 
 def entry_line(now: float, event: Event, ordered: Iterable[Command]) -> str:
     """Return the line of one handled event."""
     entry = {"now": now, "event": encode(event), "commands": [encode(command) for command in ordered]}
-    return json.dumps(entry, ensure_ascii=False, separators=(",", ":"))
+    return json.dumps(entry, separators=(",", ":"))
 
 
 def replay(lines: Iterable[str]) -> ReplayReport:

@@ -1,12 +1,14 @@
 """The user's machine: the open turn, and the turns whose words are still due.
 
     SILENT ──open──> SPEAKING <──> PAUSING ──close──> pending ──final words──> in the history
+                                                └──> withheld ──commit──┘  (push-to-talk)
 
-Owned and driven by the ``Conversation``, which decides; this keeps the turns and tells the world of them.
+Owned and driven by the ``Floor``, which decides; this keeps the turns and tells the world of them.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import replace
 
 from . import events, facts
@@ -18,18 +20,29 @@ from .outbox import Outbox
 
 _PUSH_TO_TALK_PADDING = 0.3
 """Seconds of audio before the detected start that a push-to-talk turn keeps."""
+_MAX_WITHHELD = 20
+"""Pieces of what was said under push-to-talk that wait for a commit: ten minutes of them."""
+_MAX_LATE = 8
+"""Committed turns before which an earlier one may still be put: words are late by seconds, not minutes."""
 
 
 class Listening:
-    """At most one turn is open; any number, in practice one or two, wait for their words."""
+    """At most one turn is open; any number, in practice one or two, wait for their words.
+
+    ``is_voice_on``: whether the ears hear speech this very moment, in a turn or not.
+    """
 
     def __init__(self, items: Items, out: Outbox, *, id_prefix: str) -> None:
         self.turn: Turn | None = None
+        self.is_voice_on = False
         self._items = items
         self._out = out
         self._id_prefix = id_prefix
         self._count = 0
+        self._heard_until = 0.0
         self._pending: dict[str, PendingTurn] = {}
+        self._withheld: dict[str, Turn] = {}
+        self._committed: deque[Turn] = deque(maxlen=_MAX_LATE)
 
     @property
     def is_speaking(self) -> bool:
@@ -38,8 +51,8 @@ class Listening:
 
     @property
     def is_settled(self) -> bool:
-        """Whether the words of all closed turns are known."""
-        return not self._pending
+        """Whether the words of all closed turns are known, but for those that nobody committed."""
+        return all(pending.turn.is_withheld for pending in self._pending.values())
 
     @property
     def next_missed(self) -> PendingTurn | None:
@@ -52,17 +65,30 @@ class Listening:
 
     def claims_id(self, item_id: str) -> bool:
         """Whether the id is of a turn that is not in the history yet, so that no client may take it."""
-        return self.knows(item_id) or is_coming(item_id, f"item_{self._id_prefix}u", self._count)
+        if self.knows(item_id) or item_id in self._withheld:
+            return True
+        return is_coming(item_id, f"item_{self._id_prefix}u", self._count)
+
+    # --- from the first word to the last --------------------------------------------------------
 
     def open(self, at: float, detection: TurnDetection | None, *, continues: bool = False) -> Turn:
         """Open a turn whose speech began at ``at``; its audio begins a little earlier.
 
-        One that ``continues`` the turn before begins exactly there, or its words would be heard twice.
+        Not in the words of the turn before, though, which would be heard twice; one that ``continues`` begins
+        exactly at ``at``.
         """
         self._count += 1
-        self.turn = Turn(f"item_{self._id_prefix}u{self._count}", at, at)
         padding = detection.prefix_padding if detection else _PUSH_TO_TALK_PADDING
-        self._out.order(OpenTurn(self.turn.item_id, at if continues else max(0.0, at - padding)))
+        self.turn = Turn(
+            number=self._count,
+            item_id=f"item_{self._id_prefix}u{self._count}",
+            started_at=at,
+            last_speech_at=at,
+            audio_from=at if continues else max(self._heard_until, at - padding),
+            continues=continues,
+            is_withheld=detection is None,
+        )
+        self._out.order(OpenTurn(self.turn.item_id, self.turn.audio_from))
         return self.turn
 
     def announce(self, turn: Turn, detection: TurnDetection | None) -> None:
@@ -71,33 +97,55 @@ class Listening:
             return
         turn.is_published = True
         if detection is not None:
-            at = max(0.0, turn.started_at - detection.prefix_padding)
-            self._out.publish(facts.TurnStarted(turn.item_id, at))
+            self._out.publish(facts.TurnStarted(turn.item_id, turn.audio_from))
 
     def close(self, deadline: float) -> Turn:
         """The open turn is over: its words are due by ``deadline``."""
-        turn = self.turn
+        turn = self._forget_open()
         assert turn is not None
-        self.turn = None
         self._pending[turn.item_id] = PendingTurn(turn, deadline)
+        if turn.is_withheld:
+            self._withheld[turn.item_id] = turn
+            if len(self._withheld) > _MAX_WITHHELD:
+                self._drop_withheld(next(iter(self._withheld)))
         self._out.order(CloseTurn(turn.item_id))
         return turn
+
+    def release(self) -> list[Turn]:
+        """Withhold nothing any more: return the closed turns that a commit has made public, in order."""
+        turns = list(self._withheld.values())
+        self._withheld.clear()
+        for turn in turns:
+            turn.is_withheld = False
+        return turns
 
     def commit(self, turn: Turn, end: float, detection: TurnDetection | None) -> None:
         """Put a turn that is over into the history, its words still open; ``end`` is in audio time."""
         if detection is not None:
             self._out.publish(facts.TurnStopped(turn.item_id, end))
-        previous = self._items.last_id
+        previous = self._place_of(turn)
         item = Item(turn.item_id, Role.USER, None, modality=Modality.AUDIO)
-        self._items.append(item)
+        self._items.insert_after(previous, item)
+        self._committed.append(turn)
         self._out.publish(facts.TurnCommitted(turn.item_id, previous))
         self._out.publish(facts.ItemAdded(item, previous))
         self._out.publish(facts.ItemDone(item, previous))
 
-    def settle(self, item_id: str) -> Turn | None:
-        """Return a pending turn whose words, or whose failure, have come; ``None`` if it is not awaited."""
-        pending = self._pending.pop(item_id, None)
-        return pending.turn if pending else None
+    def settle(self, event: events.TranscriptFinal | events.TranscriptFailed) -> Turn | None:
+        """Return the turn whose words, or whose failure, have come and may be told; ``None`` if it has none.
+
+        What comes before its time is kept with the turn.
+        """
+        if self.turn and self.turn.item_id == event.item_id:
+            self.turn.result = event
+            return None
+        pending = self._pending.pop(event.item_id, None)
+        if pending is None:
+            return None
+        if pending.turn.is_withheld:
+            pending.turn.result = event
+            return None
+        return pending.turn
 
     def understood(self, event: events.TranscriptFinal, text: str) -> bool:
         """Write the words into the history; return whether there still is such an item."""
@@ -110,15 +158,40 @@ class Listening:
         )
         return True
 
+    # --- forgetting -----------------------------------------------------------------------------
+
     def drop(self) -> None:
         """Forget the open turn."""
-        if self.turn:
-            self._out.order(DropTurn(self.turn.item_id))
-            self.turn = None
+        if turn := self._forget_open():
+            self._out.order(DropTurn(turn.item_id))
+
+    def clear(self) -> None:
+        """Forget the open turn and what was withheld."""
+        self.drop()
+        for item_id in tuple(self._withheld):
+            self._drop_withheld(item_id)
 
     def drop_all(self) -> None:
         """Forget the open turn and all whose words are due."""
-        self.drop()
+        self.clear()
         for item_id in self._pending:
             self._out.order(DropTurn(item_id))
         self._pending.clear()
+
+    def _forget_open(self) -> Turn | None:
+        turn, self.turn = self.turn, None
+        if turn:
+            self._heard_until = max(self._heard_until, turn.last_speech_at)
+        return turn
+
+    def _drop_withheld(self, item_id: str) -> None:
+        del self._withheld[item_id]
+        if self._pending.pop(item_id, None):
+            self._out.order(DropTurn(item_id))
+
+    def _place_of(self, turn: Turn) -> str | None:
+        """Return the id behind which the turn belongs: before all that were said after it."""
+        for other in self._committed:
+            if other.number > turn.number and other.item_id in self._items:
+                return self._items.previous_id(other.item_id)
+        return self._items.last_id

@@ -75,8 +75,8 @@ class InterruptionOptions:
 
     enabled: bool = True
     """Whether the user may interrupt at all; the client can switch it off for its session too."""
-    min_speech: float = 0.2
-    """Seconds of speech after the hold that make it a claim to the floor; a cough is shorter."""
+    min_speech: float = 0.4
+    """Seconds from the hold to a claim to the floor: a cough is over, and known to be, by then."""
     min_confidence: float = 0.5
     """What a recognizer must say of words shorter than that, for them to be a claim all the same."""
     resume_after: float = 1.0

@@ -71,10 +71,11 @@ class Failure:
 
 @dataclass(slots=True)
 class Reply:
-    """One live reply. Owned and changed by ``replying.Replying`` only.
+    """One live reply. Owned and changed by ``replying.Replying`` and its ``Spoken`` only.
 
     ``clauses``: what has been handed to playout, in order, of which ``n_begun`` have begun to leave.
     ``previous_item_id`` is set when the item enters the history, at its first sound or written word.
+    ``cut_at``: samples after which nothing is kept, because a client did not play them or the voice failed.
     """
 
     id: str
@@ -86,6 +87,7 @@ class Reply:
     n_begun: int = 0
     previous_item_id: str | None = None
     is_item_added: bool = False
+    cut_at: int | None = None
     is_generated: bool = False
     is_ended: bool = False
     """Whether its end has been published (``response.done``); its sound may still be leaving."""

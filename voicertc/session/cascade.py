@@ -39,7 +39,7 @@ class Cascade:
         text = self._given(request.text) if request.text is not None else self._asked(request, history)
         if request.output is Modality.TEXT:
             async with aclosing(text):
-                async for piece in text:
+                while (piece := await _in_time(anext(text, None), self._agent.name)) is not None:
                     yield TextMade(piece)
             return
         clauses: asyncio.Queue[str | Exception | None] = asyncio.Queue(_MAX_CLAUSES_AHEAD)

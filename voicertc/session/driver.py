@@ -46,6 +46,7 @@ class Driver:
         self._is_pumping = False
         self._has_crashed = False
         self._timer: asyncio.TimerHandle | None = None
+        self._met = 0.0
 
     @property
     def now(self) -> float:
@@ -53,14 +54,16 @@ class Driver:
         return self._loop.time() - self._began
 
     def post(self, event: Event) -> None:
-        """Have ``event`` handled: now, or right after the one being handled."""
-        self._queue.append(event)
-        self._pump()
+        """Have ``event`` handled: now, or right after the one being handled; not at all after a crash."""
+        if not self._has_crashed:
+            self._queue.append(event)
+            self._pump()
 
     def post_first(self, event: Event) -> None:
         """Have ``event`` handled before any other that waits."""
-        self._queue.appendleft(event)
-        self._pump()
+        if not self._has_crashed:
+            self._queue.appendleft(event)
+            self._pump()
 
     def close(self) -> None:
         """Let no timer fire any more; may be called twice."""
@@ -69,7 +72,7 @@ class Driver:
             self._timer = None
 
     def _pump(self) -> None:
-        if self._is_pumping or self._has_crashed:
+        if self._is_pumping:
             return
         self._is_pumping = True
         try:
@@ -79,14 +82,14 @@ class Driver:
             # Our own bug: this call ends, with a record of how it came to pass; the others go on.
             self._has_crashed = True
             self._queue.clear()
-            logs.event(_log, logging.ERROR, "session_crashed", exc_info=True, journal=self._recorder.dump())
             self._on_crash()
+            logs.event(_log, logging.ERROR, "session_crashed", exc_info=True, journal=self._recorder.dump())
         finally:
             self._is_pumping = False
         self._set_timer()
 
     def _handle(self, event: Event) -> None:
-        now = self.now
+        now = max(self.now, self._met)
         commands = self._conversation.handle(event, now)
         self._recorder.record(now, event, commands)
         for command in commands:
@@ -96,4 +99,9 @@ class Driver:
         self.close()
         deadline = None if self._has_crashed else self._conversation.next_deadline()
         if deadline is not None:
-            self._timer = self._loop.call_at(self._began + deadline, self.post, events.TimeElapsed())
+            self._timer = self._loop.call_at(self._began + deadline, self._meet, deadline)
+
+    def _meet(self, deadline: float) -> None:
+        # A sum and a difference of floats: ``now`` may be a hair before the deadline that has come.
+        self._met = deadline
+        self.post(events.TimeElapsed())

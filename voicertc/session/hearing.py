@@ -18,7 +18,8 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from .. import logs
-from ..audio.pcm import PcmFrame
+from ..audio.pcm import FRAME_MS, PcmFrame
+from ..audio.speech_bounds import SpeechSign
 from ..core import events
 from ..core.events import Event
 from ..errors import ProviderBusy, ProviderCrashed, ProviderError, ProviderTimeout
@@ -27,12 +28,16 @@ from .tasks import Tasks
 
 _log = logging.getLogger(__name__)
 
+_FRAME = FRAME_MS / 1000
+"""Seconds of a frame."""
 _RING = 1.5
 """Seconds of frames kept, for the pre-roll: more than padding and detection together."""
 _PAUSE_TAIL = 0.2
 """Seconds of a pause that are passed on at once: final consonants are quiet."""
 _MAX_WAITING = 10.0
 """Seconds of audio a recognizer may lag behind before the oldest are dropped."""
+_LAPSE = 1.0
+"""Seconds without a frame in which speech counts as over: some clients send nothing while they are muted."""
 _DRIFT = 0.0002
 """How fast a client's clock may run slow, in seconds per second."""
 
@@ -98,7 +103,11 @@ class _Recognition:
 
 
 class Hearing:
-    """Owned by one session. ``hear`` is synchronous; recognitions are tasks of ``tasks``."""
+    """Owned by one session. ``hear`` is synchronous; recognitions are tasks of ``tasks``.
+
+    ``delay`` is how old, in seconds, the transport's newest sound always is when it is heard: a jitter buffer
+    must not be paid for by who waits for the end of a turn.
+    """
 
     def __init__(
         self,
@@ -109,7 +118,9 @@ class Hearing:
         post: Callable[[Event], None],
         clock: Callable[[], float],
         tasks: Tasks,
+        delay: float = 0.0,
     ) -> None:
+        self._delay = delay
         self._activity = activity
         self._recognizer = recognizer
         self._request = request
@@ -120,7 +131,13 @@ class Hearing:
         self._lag: float | None = None
         self._last_speech_end = 0.0
         self._open: _Recognition | None = None
-        self._running: dict[str, tuple[_Recognition, asyncio.Task[None]]] = {}
+        self._closing: _Recognition | None = None
+        self._closer: asyncio.TimerHandle | None = None
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._loop = asyncio.get_running_loop()
+        self._came_at = 0.0
+        self._watch: asyncio.TimerHandle | None = None
+        self._has_lapsed = False
 
     def hear(self, frame: PcmFrame) -> None:
         """Take 20 ms of the caller's sound, 16 kHz mono."""
@@ -128,58 +145,106 @@ class Hearing:
         self._ring.append(frame)
         while self._ring[0].end < frame.end - _RING:
             self._ring.popleft()
-        for sign in self._activity.feed(frame):
-            at = self._session_time(sign.at)
-            logs.audio_event(f"speech_{sign.kind}", at=round(at, 3))
-            match sign.kind:
-                case "suspected":
-                    self._post(events.SpeechSuspected(at))
-                case "started":
-                    self._post(events.SpeechStarted(at))
-                case "stopped":
-                    self._last_speech_end = sign.at
-                    self._post(events.SpeechStopped(at))
-        if self._open:
-            self._push(self._open, frame)
+        signs = self._activity.feed(frame)
+        for sign in signs:
+            self._tell(sign)
+        if self._has_lapsed:
+            self._has_lapsed = False
+            if self._activity.is_speech and not signs:  # it was held up on the way, and goes on
+                self._tell(SpeechSign("started", frame.start))
+        if recognition := self._closing or self._open:
+            self._push(recognition, frame)
 
     def open_turn(self, item_id: str, at: float) -> None:
         """Begin to recognize what was said from ``at`` (session time) on."""
         recognition = _Recognition(item_id)
         self._open = recognition
-        task = self._tasks.start(self._recognize(recognition), f"{item_id}/stt")
-        self._running[item_id] = (recognition, task)
-        begin = at - (self._lag or 0.0)
-        # The newest frame is pushed by ``hear`` itself, which is running right now.
+        self._running[item_id] = self._tasks.start(self._recognize(recognition), f"{item_id}/stt")
+        begin = at - self._session_time(0.0)
+        # The newest frame is pushed by ``hear``, if that is what led here; else a turn before has had it.
         for frame in list(self._ring)[:-1]:
             if frame.end > begin:
                 recognition.push(frame, is_speech=True, pause=0.0)
 
     def close_turn(self, item_id: str) -> None:
-        """No more audio for this turn; its final transcript is due."""
+        """The turn ends with the sound made until now; its final transcript is due."""
         if self._open and self._open.item_id == item_id:
-            self._open.close()
-            self._open = None
+            recognition, self._open = self._open, None
+            if self._delay and self._activity.is_speech:
+                # Its last syllable is on the way still: a released button overtakes what was said before.
+                self._finish_closing()
+                self._closing = recognition
+                self._closer = self._loop.call_later(self._delay, self._finish_closing)
+            else:
+                recognition.close()
 
     def drop_turn(self, item_id: str) -> None:
         """Forget a turn; nothing of it is posted any more."""
-        self.close_turn(item_id)
-        recognition, task = self._running.pop(item_id, (None, None))
-        if recognition and task:
+        for recognition in (self._open, self._closing):
+            if recognition and recognition.item_id == item_id:
+                recognition.close()
+        if self._open and self._open.is_closed:
+            self._open = None
+        if task := self._running.pop(item_id, None):
             task.cancel()
+
+    def close(self) -> None:
+        """Let no timer fire any more; may be called twice."""
+        self._finish_closing()
+        self._watch_no_longer()
+
+    def _finish_closing(self) -> None:
+        if self._closer:
+            self._closer.cancel()
+            self._closer = None
+        if self._closing:
+            self._closing.close()
+            self._closing = None
+
+    def _tell(self, sign: SpeechSign) -> None:
+        at = self._session_time(sign.at)
+        logs.audio_event(f"speech_{sign.kind}", at=round(at, 3))
+        match sign.kind:
+            case "suspected":
+                self._watch_over_speech()
+                self._post(events.SpeechSuspected(at))
+            case "started":
+                self._watch_over_speech()
+                self._post(events.SpeechStarted(at))
+            case "stopped":
+                self._watch_no_longer()
+                self._last_speech_end = sign.at
+                self._post(events.SpeechStopped(at))
+
+    def _watch_over_speech(self) -> None:
+        """See to it that what has begun ends, even if no frame comes any more."""
+        self._watch_no_longer()
+        left = self._came_at + _LAPSE - self._clock()
+        if left > _FRAME:  # a timer may be early by a rounding error
+            self._watch = self._loop.call_later(left, self._watch_over_speech)
+        else:
+            self._has_lapsed = True
+            self._tell(SpeechSign("stopped", self._ring[-1].end))
+
+    def _watch_no_longer(self) -> None:
+        if self._watch:
+            self._watch.cancel()
+            self._watch = None
 
     def _push(self, recognition: _Recognition, frame: PcmFrame) -> None:
         is_speech = self._activity.is_speech
         recognition.push(frame, is_speech=is_speech, pause=frame.end - self._last_speech_end)
 
     def _follow_clock(self, frame: PcmFrame) -> None:
-        lag = self._clock() - frame.end
+        self._came_at = self._clock()
+        lag = self._came_at - frame.end
         if self._lag is None or lag < self._lag:
             self._lag = lag
         else:
             self._lag = min(lag, self._lag + _DRIFT * (frame.end - frame.start))
 
     def _session_time(self, audio_time: float) -> float:
-        return audio_time + (self._lag or 0.0)
+        return audio_time + (self._lag or 0.0) - self._delay
 
     async def _recognize(self, recognition: _Recognition) -> None:
         item_id = recognition.item_id

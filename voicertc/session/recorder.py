@@ -7,7 +7,7 @@ import logging
 import tempfile
 from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from .. import logs
@@ -44,6 +44,7 @@ class Recorder:
         self._path = directory / f"{session_id}.jsonl" if directory else None
         self._unwritten: list[str] = [self._header] if self._path else []
         self._writer: ThreadPoolExecutor | None = None
+        self._written: Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
 
     def record(self, now: float, event: Event, commands: Sequence[Command]) -> None:
@@ -56,7 +57,7 @@ class Recorder:
             logs.event(_log, logging.WARNING, "journal_abandoned", reason="the disk is too slow")
             self._path, self._unwritten = None, []
         elif self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(_FLUSH_AFTER, self._flush)
+            self._timer = asyncio.get_running_loop().call_later(_FLUSH_AFTER, self._flush_in_turn)
 
     def dump(self) -> str | None:
         """Write what is in memory to a temporary file after a crash; return its path.
@@ -84,6 +85,12 @@ class Recorder:
             self._writer.shutdown(wait=False)
             self._writer = None
 
+    def _flush_in_turn(self) -> None:
+        self._timer = None
+        # Lines that a hanging disk does not take wait here, where they are counted.
+        if self._written is None or self._written.done():
+            self._flush()
+
     def _flush(self) -> None:
         if self._timer:
             self._timer.cancel()
@@ -94,7 +101,7 @@ class Recorder:
         if self._writer is None:
             # One thread of its own keeps the lines in order; it lives as long as the recording.
             self._writer = ThreadPoolExecutor(1, thread_name_prefix=f"{self._session_id}/journal")
-        self._writer.submit(_append, self._path, lines)
+        self._written = self._writer.submit(_append, self._path, lines)
 
 
 def _append(path: Path, lines: Sequence[str]) -> None:

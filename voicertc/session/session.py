@@ -72,9 +72,20 @@ class SessionSetup:
 
 
 class Session:
-    """Also the ``AgentSession`` agents are given. Made and used on the event loop; ended by ``close``."""
+    """Also the ``AgentSession`` agents are given. Made and used on the event loop; ended by ``close``.
 
-    def __init__(self, services: Services, setup: SessionSetup, *, session_id: str, id_prefix: str) -> None:
+    ``hearing_delay``: how old, in seconds, the transport's newest sound is when ``hear`` is given it.
+    """
+
+    def __init__(
+        self,
+        services: Services,
+        setup: SessionSetup,
+        *,
+        session_id: str,
+        id_prefix: str,
+        hearing_delay: float = 0.0,
+    ) -> None:
         self.id = session_id
         self._setup = setup
         self._services = services
@@ -115,6 +126,7 @@ class Session:
             post=self._driver.post,
             clock=lambda: self._driver.now,
             tasks=self._tasks,
+            delay=hearing_delay,
         )
 
     # --- media and clients ----------------------------------------------------------------------
@@ -148,6 +160,7 @@ class Session:
         self._driver.post(events.CallEnded(reason))
         self._is_ended = True
         self._driver.close()
+        self._hearing.close()
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
@@ -230,16 +243,23 @@ class Session:
     # --- when the machine itself fails ----------------------------------------------------------
 
     def _crashed(self) -> None:
-        self._publish(facts.StateChanged(facts.State.ENDING))
         self._tasks.start(self._apologize_and_end(), "last-words")
 
     async def _apologize_and_end(self) -> None:
         """Tell the caller that it is over, past the core, which broke."""
+        self._tell_all_the_same(facts.StateChanged(facts.State.ENDING))
         request = ReplyRequest(Cause.APOLOGY, self._setup.conversation.phrases.apology)
         try:
             async with asyncio.timeout(_LAST_WORDS):
                 await self._speaking.say_last_words(request)
         except Exception:  # nothing is left to try
             logs.event(_log, logging.WARNING, "apology_not_said", exc_info=True)
-        self._publish(facts.CallEnding("failed"))
+        self._tell_all_the_same(facts.CallEnding("failed"))
         self.ended.set()
+
+    def _tell_all_the_same(self, fact: Fact) -> None:
+        for subscriber in tuple(self._subscribers):
+            try:
+                subscriber(fact)
+            except Exception:  # it may be what broke; the others want to know
+                logs.event(_log, logging.WARNING, "subscriber_failed", exc_info=True)

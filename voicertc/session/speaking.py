@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import aclosing
+from dataclasses import dataclass, field
 
 from .. import logs
 from ..audio.pcm import Samples
@@ -26,6 +27,28 @@ _log = logging.getLogger(__name__)
 
 _LAST_WORDS = "last-words"
 """The reply id of what is said after the core broke: no core knows it."""
+
+
+@dataclass(slots=True)
+class _Making:
+    """How far one reply has been made: ``n_samples`` in all, and the clause at work.
+
+    A clause is numbered and told of once it has sound; a silent one never was.
+    """
+
+    n_samples: int = 0
+    index: int = -1
+    text: str = ""
+    start: int = 0
+    has_sound: bool = False
+    marks: list[tuple[int, int]] = field(default_factory=list)
+    """Where words lie that nobody has been told of yet."""
+
+    def open_clause(self, text: str) -> None:
+        """The sound that follows is that of ``text``."""
+        self.text, self.start = text, self.n_samples
+        self.has_sound = False
+        self.marks.clear()
 
 
 class Speaking:
@@ -47,8 +70,8 @@ class Speaking:
         self._post_first = post_first
         self._clock = clock
         self._tasks = tasks
-        self._running: tuple[str, asyncio.Task[None]] | None = None
-        self._has_sound = False
+        self._reply_id: str | None = None
+        self._task: asyncio.Task[None] | None = None
         self._room = asyncio.Event()
         self._last_words_left = asyncio.Event()
         playout.listener = self
@@ -58,24 +81,23 @@ class Speaking:
     def start(self, reply_id: str, request: ReplyRequest, history: tuple[Item, ...]) -> None:
         """Begin a reply; the one before it is over."""
         self._playout.begin(reply_id)
-        task = self._tasks.start(self._run(reply_id, request, history), reply_id)
-        self._running = (reply_id, task)
+        self._reply_id = reply_id
+        self._task = self._tasks.start(self._run(reply_id, request, history), reply_id)
 
     def cancel(self, reply_id: str) -> None:
         """Be silent now; the core learns at once how much was heard, then engine and voice are stopped."""
         heard = self._playout.cancel(reply_id, self._clock())
         self._post_first(events.ReplyStopped(reply_id, heard))
-        if self._running and self._running[0] == reply_id:
-            self._running[1].cancel()
-            self._running = None
+        if self._task and self._reply_id == reply_id:
+            self._task.cancel()
 
     async def say_last_words(self, request: ReplyRequest) -> None:
         """Say one thing past a core that broke, and wait until it has left."""
-        if self._running:
-            self._playout.cancel(self._running[0], self._clock())
-            self._running[1].cancel()
+        if self._task and self._reply_id:
+            self._playout.cancel(self._reply_id, self._clock())
+            self._task.cancel()
         self._playout.begin(_LAST_WORDS)
-        await self._fill(_LAST_WORDS, request, ())
+        await self._fill(_LAST_WORDS, request, (), _Making())
         self._playout.finish(_LAST_WORDS)
         await self._last_words_left.wait()  # the caller's deadline ends this
 
@@ -116,8 +138,9 @@ class Speaking:
 
     async def _run(self, reply_id: str, request: ReplyRequest, history: tuple[Item, ...]) -> None:
         ended: Event = events.ReplyGenerated(reply_id)
+        made = _Making()
         try:
-            await self._fill(reply_id, request, history)
+            await self._fill(reply_id, request, history, made)
         except ProviderError as error:
             logs.event(
                 _log,
@@ -127,43 +150,46 @@ class Speaking:
                 provider=error.provider,
                 error=error.message,
             )
-            ended = events.ReplyFailed(reply_id, "provider_error", error.message)
+            ended = events.ReplyFailed(reply_id, "provider_error", error.message, made.n_samples)
         except Exception as error:  # an agent's bug must not end the call
             logs.event(_log, logging.ERROR, "agent_crashed", exc_info=True, reply=reply_id)
-            ended = events.ReplyFailed(reply_id, "agent_error", f"{type(error).__name__} in the agent")
-        self._running = None
-        if not self._has_sound:
+            message = f"{type(error).__name__} in the agent"
+            ended = events.ReplyFailed(reply_id, "agent_error", message, made.n_samples)
+        if not made.n_samples:
             # Nothing will drain: the buffer must be free before the core may begin another reply.
             self._playout.cancel(reply_id, self._clock())
         self._post(ended)
         self._playout.finish(reply_id)
 
-    async def _fill(self, reply_id: str, request: ReplyRequest, history: tuple[Item, ...]) -> None:
-        self._has_sound = False
-        index, text, start, position = -1, "", 0, 0
-        marks: list[tuple[int, int]] = []
-        is_queued = False
+    async def _fill(
+        self, reply_id: str, request: ReplyRequest, history: tuple[Item, ...], made: _Making
+    ) -> None:
         async with aclosing(self._engine.reply(request, history)) as pieces:
             async for piece in pieces:
                 match piece:
                     case ClauseOpened(text):
-                        start, is_queued, marks = position, False, []
-                    case AudioMade(samples, new_marks):
-                        if not is_queued and len(samples):
-                            is_queued = self._has_sound = True
-                            index += 1
-                            self._post(events.ClauseQueued(reply_id, index, text))
-                            self._playout.mark_clause(reply_id, index)
-                        marks += [(mark.sample, mark.text_start) for mark in new_marks]
+                        made.open_clause(text)
+                    case AudioMade(samples, marks):
+                        made.marks += [(mark.sample, mark.text_start) for mark in marks]
+                        self._tell_of_clause(reply_id, made, has_sound=bool(len(samples)))
+                        made.n_samples += len(samples)
                         await self._append(reply_id, samples)
-                        position += len(samples)
                     case ClauseClosed():
-                        if is_queued:
-                            length = position - start
-                            voiced = events.ClauseVoiced(reply_id, index, start, length, tuple(marks))
-                            self._post(voiced)
+                        if made.has_sound:
+                            length = made.n_samples - made.start
+                            self._post(events.ClauseVoiced(reply_id, made.index, made.start, length))
                     case TextMade(text):
                         self._post(events.ReplyTextAdded(reply_id, text))
+
+    def _tell_of_clause(self, reply_id: str, made: _Making, *, has_sound: bool) -> None:
+        if has_sound and not made.has_sound:
+            made.has_sound = True
+            made.index += 1
+            self._post(events.ClauseQueued(reply_id, made.index, made.text))
+            self._playout.mark_clause(reply_id, made.index)
+        if made.has_sound and made.marks:
+            self._post(events.ClauseMarked(reply_id, made.index, tuple(made.marks)))
+            made.marks.clear()
 
     async def _append(self, reply_id: str, samples: Samples) -> None:
         self._playout.append(reply_id, samples)

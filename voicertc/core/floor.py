@@ -1,0 +1,381 @@
+"""Who may speak: the rules that join the user's machine and the agent's.
+
+    user     SILENT ──speech──> SPEAKING <──> PAUSING ──silence──> turn decided ──final words──┐
+    agent    IDLE <──drained── PLAYING <──> HELD                                               │
+               └──────────────────> PREPARING <────────────────────────────────────────────────┘
+
+The user's side is ``listening``, the agent's ``replying``, what waits to be said ``agenda``. What happens to
+one side because of the other is decided here and nowhere else: ``_hold``, ``_resume``, ``_barge_in``,
+``_reopen_turn``, ``take``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from . import events, facts
+from .agenda import Agenda
+from .commands import DropTurn
+from .endpointing import Turn, end_of_turn
+from .interruption import Interruption, claims_floor
+from .items import Items
+from .listening import Listening
+from .options import ConversationOptions, SessionOptions
+from .outbox import Outbox
+from .replies import Cause, Failure, Reply, ReplyRequest, Stage
+from .replying import Replying
+
+_WORD_END = 0.2
+"""Seconds of speech after a commit that are still the end of the last word, not a new turn."""
+
+
+class Floor:
+    """Owned by the ``Conversation``, which sets ``now`` before it tells what has happened."""
+
+    def __init__(
+        self,
+        options: ConversationOptions,
+        session: SessionOptions,
+        items: Items,
+        out: Outbox,
+        *,
+        id_prefix: str,
+    ) -> None:
+        patience = options.endpointing.reply_timeout
+        self.now = 0.0
+        self.session = session
+        self.listening = Listening(items, out, id_prefix=id_prefix)
+        self.replying = Replying(items, out, id_prefix=id_prefix, patience=patience)
+        self.agenda = Agenda(max_says=options.max_queued_says)
+        self.is_connected = self.is_away = False
+        self.greet_at: float | None = None
+        self._options = options
+        self._items = items
+        self._out = out
+        self._doubt = Interruption(options.interruptions)
+        self._end_is_due = False
+        self._goodbye_id: str | None = None
+
+    def deadlines(self) -> Iterator[tuple[float, Callable[[], None]]]:
+        """Yield what is to be done when. Each of these takes its own deadline away, or sets a later one."""
+        if turn := self.listening.turn:
+            at = end_of_turn(turn, self.session.turn_detection, self._options.endpointing)
+            yield at, self._end_turn
+        if self._doubt.claim_at is not None:
+            yield self._doubt.claim_at, self._claim
+        if self._doubt.resume_at is not None:
+            yield self._doubt.resume_at, self._resume
+        if pending := self.listening.next_missed:
+            yield pending.deadline, self._words_missed
+        if self.replying.live and self.replying.stage is Stage.PREPARING:
+            yield self.replying.live.deadline, self._reply_missed
+        if self.greet_at is not None:
+            yield self.greet_at, self._greet
+
+    # --- the call -------------------------------------------------------------------------------
+
+    def connected(self) -> None:
+        """Media flows: the greeting may come."""
+        if not self.is_connected:
+            self.is_connected = True
+            self.greet_at = self.now + self._options.greeting_delay
+
+    def session_updated(self, options: SessionOptions) -> None:
+        """The session's options are now these; its first update brings the greeting forward."""
+        was, self.session = self.session.turn_detection, options
+        if (was is None) is not (options.turn_detection is None):
+            self._listen_afresh()  # what was in the air was said under other rules
+        if self.greet_at is not None:
+            self._greet()
+
+    def away(self) -> None:
+        """Nobody is there to hear: the turn is over, the reply waits, even one that has not begun."""
+        self.is_away = True
+        self.listening.is_voice_on = False
+        if self.listening.turn:
+            self.listening.turn.is_speaking = False
+            self._end_turn()
+        self._doubt.forget()
+        self.replying.hold(even_unheard=True)
+
+    def back(self) -> None:
+        """The client is there again."""
+        if self.is_away:
+            self.is_away = False
+            if not self._doubt.is_held:
+                self.replying.resume(self.now)
+
+    def end_requested(self) -> None:
+        """The agent wants the call to end; if it is saying goodbye, once that has been heard."""
+        self._end_is_due = True
+        self._goodbye_id = self.replying.live.id if self.replying.live else None
+
+    def end(self) -> None:
+        """It is over: forget everything, be silent."""
+        self.listening.drop_all()
+        self.silence("client_cancelled")
+        self.agenda.clear()
+
+    def _greet(self) -> None:
+        self.greet_at = None
+        if self._options.phrases.greeting:
+            self.agenda.say(self._options.phrases.greeting, Cause.GREETING)
+
+    def _greet_no_more(self) -> None:
+        self.greet_at = None
+        self.agenda.drop_greeting()
+
+    # --- the user's turn ------------------------------------------------------------------------
+
+    def speech_suspected(self) -> None:
+        """Someone may be speaking: the reply makes room."""
+        if self._may_interrupt and self.replying.stage is Stage.PLAYING and not self.listening.is_speaking:
+            self._doubt.duck()
+            self.replying.duck()
+
+    def speech_started(self, at: float, *, continues: bool = False) -> None:
+        """The user speaks; ``continues``: has been speaking, but in what was another turn until now."""
+        self.listening.is_voice_on = True
+        detection = self.session.turn_detection
+        turn = self.listening.turn
+        if turn:
+            turn.is_speaking = True
+        else:
+            turn = self.listening.open(at, detection, continues=continues)
+        if self.replying.is_audible and self._may_interrupt:
+            self._hold()
+            return
+        self._resume()  # what was held or ducked may not be interrupted any more
+        if turn.is_withheld:
+            return  # push-to-talk: the turn shows itself when it is committed
+        if not continues:
+            self.listening.announce(turn, detection)
+        if self.replying.stage is Stage.PREPARING:
+            self._reopen_turn()
+
+    def speech_stopped(self, at: float) -> None:
+        """The user pauses, or has said all; also ends a mere suspicion."""
+        self.listening.is_voice_on = False
+        if self._doubt.is_ducked:
+            self._resume()
+        turn = self.listening.turn
+        if not turn or not turn.is_speaking:
+            return
+        turn.is_speaking = False
+        turn.last_speech_at = max(turn.last_speech_at, at)
+        if turn.continues and not turn.is_published and at < turn.started_at + _WORD_END:
+            self.listening.drop()
+            self._resume()
+        else:
+            self._doubt.pause(at)
+
+    def recognized(self, event: events.TranscriptFinal | events.TranscriptFailed) -> None:
+        """A turn's words have come, or will not."""
+        if turn := self.listening.settle(event):
+            self._conclude(turn, event)
+
+    def input_cleared(self) -> None:
+        """What was said since the last commit is not wanted."""
+        self._out.publish(facts.InputCleared())
+        self._listen_afresh()
+
+    def input_committed(self) -> bool:
+        """The client ends the turn; return whether there was one."""
+        detection = self.session.turn_detection
+        turn = self.listening.turn
+        pieces = self.listening.release()
+        for piece in pieces:
+            self.listening.announce(piece, None)
+            self.listening.commit(piece, piece.last_speech_at, None)
+            if piece.result:
+                self._conclude(piece, piece.result)
+        if turn:
+            turn.is_withheld = False
+            if detection is None:
+                self.listening.announce(turn, None)
+            elif not turn.is_published:
+                self._barge_in(turn)
+            turn.is_speaking = False
+            turn.last_speech_at = max(turn.last_speech_at, self.now)
+            self._end_turn()
+            if self.listening.is_voice_on:
+                self.speech_started(self.now, continues=True)
+        return bool(turn or pieces)
+
+    def _end_turn(self) -> None:
+        detection = self.session.turn_detection
+        turn = self.listening.close(self.now + self._options.endpointing.final_timeout)
+        if self.replying.is_idle and not turn.is_withheld:  # what it may have talked over has ended
+            self.listening.announce(turn, detection)
+        if turn.is_published:
+            self.listening.commit(turn, self.now if turn.is_speaking else turn.last_speech_at, detection)
+        if turn.is_speaking:
+            # A monologue is heard in pieces of the maximum length; the floor stays the user's.
+            rest = self.listening.open(self.now, detection, continues=True)
+            if turn.is_published and not rest.is_withheld:
+                self.listening.announce(rest, detection)
+        if turn.result:
+            self.recognized(turn.result)
+
+    def _conclude(self, turn: Turn, event: events.TranscriptFinal | events.TranscriptFailed) -> None:
+        match event:
+            case events.TranscriptFinal():
+                self._understood(turn, event)
+            case events.TranscriptFailed():
+                self._not_understood(turn, event)
+
+    def _understood(self, turn: Turn, event: events.TranscriptFinal) -> None:
+        text = event.text.strip()
+        if not turn.is_published:
+            # Once the reply it was said over has ended, any word is one: it may be the answer to it.
+            backchannels = () if self.replying.is_idle else self._options.backchannels
+            if not claims_floor(text, event.confidence, self._options.interruptions, backchannels):
+                self._disclaim()
+                return
+            self._barge_in(turn)
+            self.listening.commit(turn, turn.last_speech_at, self.session.turn_detection)
+        if self.listening.understood(event, text) and text:
+            self._greet_no_more()
+            self.agenda.answer_is_due |= self._answers_turns
+
+    def _not_understood(self, turn: Turn, event: events.TranscriptFailed) -> None:
+        if not turn.is_published:
+            self._disclaim()
+            return
+        self._out.publish(facts.HearingFailed(event.item_id, event.code, event.message))
+        phrases = self._options.phrases
+        phrase = phrases.busy if event.code == "busy" else phrases.not_heard
+        if self.agenda.asked and self._items.last_id == event.item_id:
+            self.agenda.asked = replace(self.agenda.asked, text=phrase)  # there is nothing else to answer
+        elif self._answers_turns:
+            self.agenda.say(phrase, Cause.APOLOGY)
+
+    def _words_missed(self) -> None:
+        if missed := self.listening.next_missed:
+            self._out.order(DropTurn(missed.turn.item_id))
+            why = "The recognizer did not answer in time."
+            self.recognized(events.TranscriptFailed(missed.turn.item_id, "timeout", why))
+
+    # --- the agent's replies --------------------------------------------------------------------
+
+    def reply_requested(self, request: ReplyRequest) -> bool:
+        """A client wants a reply, as soon as what is still playing has been heard; return whether it may."""
+        if self.agenda.asked is not None or self.replying.is_in_progress:
+            return False
+        self._greet_no_more()
+        self.agenda.asked = request
+        return True
+
+    def reply_unwanted(self, reply_id: str | None) -> bool:
+        """A client wants the reply gone, or the one it asked for; return whether there is one."""
+        live, asked = self.replying.live, self.agenda.asked
+        if live and not live.is_ended and reply_id in (None, live.id):
+            self.silence("client_cancelled")
+        elif asked and reply_id is None:
+            self.agenda.asked = None
+            self.replying.decline(asked, self.now)
+        else:
+            return False
+        return True
+
+    def reply_failed(self, event: events.ReplyFailed) -> None:
+        """The engine gave up."""
+        if silent := self.replying.failed(event):
+            self._apologize(silent)
+
+    def drained(self, reply_id: str) -> None:
+        """A reply has been said to its end."""
+        if reply := self.replying.drained(reply_id):
+            self._doubt.forget()
+            self._announce_speech()
+            if reply.failure:
+                self._apologize(reply)
+
+    def _reply_missed(self) -> None:
+        failure = Failure("timeout", "The reply did not begin in time.")
+        if late := self.replying.cancel("failed", failure):
+            self._apologize(late)
+
+    def _apologize(self, reply: Reply) -> None:
+        if reply.request.cause is not Cause.APOLOGY:  # a voice that fails cannot apologize for itself
+            self.agenda.say(self._options.phrases.apology, Cause.APOLOGY)
+
+    # --- joint rules ----------------------------------------------------------------------------
+
+    def take(self) -> bool:
+        """Speak, if the floor is free and there is something to say; return whether the call is to end."""
+        if not self.is_connected or self.is_away or self.greet_at is not None or not self.replying.is_idle:
+            return False
+        users = self.listening.turn is not None and self.session.turn_detection is not None
+        if users or not self.listening.is_settled:
+            return False
+        if request := self.agenda.take(self.session):
+            self.replying.start(request, self.now)
+            return False
+        return self._end_is_due
+
+    @property
+    def _may_interrupt(self) -> bool:
+        detection = self.session.turn_detection
+        return detection is not None and detection.interrupt_response and self._options.interruptions.enabled
+
+    @property
+    def _answers_turns(self) -> bool:
+        detection = self.session.turn_detection
+        return detection is not None and detection.create_response
+
+    def _hold(self) -> None:
+        """The user may be taking the floor: silence first, decide then."""
+        self._doubt.hold(self.now)
+        self.replying.hold()
+
+    def _resume(self) -> None:
+        """It was no claim: the reply goes on where it was silenced."""
+        if self._doubt.forget() and not self.is_away:
+            self.replying.resume(self.now)
+
+    def _disclaim(self) -> None:
+        """The words of a turn over a reply were no claim; the user may have begun to say others."""
+        if not self.listening.is_speaking:
+            self._resume()
+
+    def _claim(self) -> None:
+        """The user went on speaking over the held reply."""
+        if self.listening.turn:
+            self._barge_in(self.listening.turn)
+        else:
+            self._resume()
+
+    def _barge_in(self, turn: Turn) -> None:
+        """The floor is the user's: the reply ends at the last word that was heard."""
+        self.listening.announce(turn, self.session.turn_detection)
+        self.silence("turn_detected")
+
+    def _reopen_turn(self) -> None:
+        """The user went on before the reply was audible: what they said before still wants an answer."""
+        if reply := self.silence("turn_detected"):
+            self.agenda.put_back(reply.request)
+
+    def silence(self, reason: str) -> Reply | None:
+        """Stop the reply for good. A goodbye that the user cut short is none."""
+        self._doubt.forget()
+        self._announce_speech()
+        reply = self.replying.cancel(reason)
+        if reply and reply.id == self._goodbye_id and reason == "turn_detected":
+            self._end_is_due = False
+        return reply
+
+    def _announce_speech(self) -> None:
+        """Nothing is audible any more, so that the user speaks is no secret."""
+        turn = self.listening.turn
+        if turn and turn.is_speaking and not turn.is_withheld and not turn.continues:
+            self.listening.announce(turn, self.session.turn_detection)
+
+    def _listen_afresh(self) -> None:
+        """Forget what is being said; what the user goes on to say is a turn of its own."""
+        self.listening.clear()
+        if self.listening.is_voice_on:
+            self.speech_started(self.now, continues=True)
+        else:
+            self._resume()
