@@ -298,6 +298,36 @@ def test_push_to_talk_hears_who_speaks_already_when_the_button_goes_down() -> No
     virtual_time.run(main())
 
 
+def test_a_commit_does_not_cut_off_the_syllable_that_is_on_its_way() -> None:
+    async def main() -> None:
+        stage = Stage(["what time is it"], hearing_delay=0.08)
+        stage.session.post(events.SessionUpdated(SessionOptions(turn_detection=None)))
+        stage.line.says(1.08, lasts=1.0)  # said at 1.0, held by the buffer for 80 ms
+        await stage.line.run(until=2.0)
+        stage.session.post(events.InputCommitRequested())
+        await stage.line.run(until=6.0)
+        assert stage.recognizer.turns == [1.3]  # the pre-roll, and the whole second
+        assert stage.line.history == [("user", "what time is it")]
+        await stage.session.close()
+
+    virtual_time.run(main())
+
+
+def test_a_monologue_loses_nothing_where_its_pieces_meet() -> None:
+    async def main() -> None:
+        endpointing = replace(QUIET.conversation.endpointing, max_turn=2.0)
+        setup = replace(QUIET, conversation=replace(QUIET.conversation, endpointing=endpointing))
+        stage = Stage(["one", "two", "three"], setup=setup, hearing_delay=0.08)
+        stage.line.says(1.0, lasts=5.0)
+        await stage.line.run(until=12.0)
+        # 0.3 s of pre-roll, 5 s of speech and 0.2 s of tail, in three pieces
+        assert sum(stage.recognizer.turns) == pytest.approx(5.5, abs=0.03)
+        assert stage.line.history[-1] == ("assistant", "You said one two three.")
+        await stage.session.close()
+
+    virtual_time.run(main())
+
+
 def test_two_turns_in_quick_succession_share_no_sound() -> None:
     async def main() -> None:
         hasty = SessionOptions(turn_detection=TurnDetection(silence=0.12, prefix_padding=1.0))

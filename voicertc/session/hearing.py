@@ -180,10 +180,9 @@ class Hearing:
 
     def drop_turn(self, item_id: str) -> None:
         """Forget a turn; nothing of it is posted any more."""
-        for recognition in (self._open, self._closing):
-            if recognition and recognition.item_id == item_id:
-                recognition.close()
-        if self._open and self._open.is_closed:
+        if self._closing and self._closing.item_id == item_id:
+            self._finish_closing()
+        elif self._open and self._open.item_id == item_id:
             self._open = None
         if task := self._running.pop(item_id, None):
             task.cancel()
