@@ -258,24 +258,6 @@ def test_speech_ends_where_the_sound_goes_missing(model: SpeechModel, stop: Samp
     assert 2.0 < starts(signs)[0][1] < 2.2
 
 
-def test_speech_ends_when_a_client_stops_sending(model: SpeechModel, stop: Samples) -> None:
-    detector = VoiceActivity(model)
-    listen(detector, stop[:6400])
-    assert detector.lapse(0.45) == ()
-    (sign,) = detector.lapse(0.5)
-    assert sign.kind == "stopped"
-    assert 0.3 < sign.at <= 0.4
-    assert detector.lapse(0.6) == ()
-
-
-def test_sound_that_comes_after_a_lapse_is_heard(model: SpeechModel, stop: Samples) -> None:
-    detector = VoiceActivity(model)
-    listen(detector, stop[:3200])
-    detector.lapse(9.0)
-    signs = listen(detector, np.concatenate([stop[3200:], SILENCE]), position=3200)
-    assert [sign.kind for _, sign in signs if sign.kind != "suspected"] == ["started", "stopped"]
-
-
 def test_frames_that_come_twice_are_heard_once(model: SpeechModel, stop: Samples) -> None:
     sound = np.concatenate([stop, SILENCE])
     expected = [sign for _, sign in listen(VoiceActivity(model), sound)]

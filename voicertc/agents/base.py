@@ -60,7 +60,7 @@ class AgentRequest:
         """What the user said since the last reply, joined; empty when they said nothing."""
         words: list[str] = []
         for item in reversed(self.history):
-            if item.role is Role.ASSISTANT:
+            if item.role is Role.ASSISTANT and item.text:  # one that was cut unheard answered nothing
                 break
             if item.role is Role.USER and item.text:
                 words.append(item.text)

@@ -159,16 +159,6 @@ class VoiceActivity:
         signs.extend(self._listen(samples))
         return tuple(signs)
 
-    def lapse(self, until: float) -> tuple[SpeechSign, ...]:
-        """Take note that up to ``until`` (audio time, seconds) no sound came.
-
-        For clients that send nothing while they are silent: without this, speech that is followed by no
-        frame would never stop. Sound that comes late after all is heard.
-        """
-        if not self._bounds.is_open or until * HEARING_RATE_HZ - self._heard <= _MAX_HOLE:
-            return ()
-        return tuple(self._break_off(self._heard))
-
     @property
     def _heard(self) -> int:
         """Position behind the last sample."""
