@@ -80,7 +80,7 @@ def onset(timeline: Timeline, after: float, *, floor: float = -40.0) -> float:
 
 
 def end_of_sound(timeline: Timeline, at: float, *, loudness: float, pause: float = 0.6) -> float:
-    """Return the end of the sound that was heard at a time: ``pause`` seconds quieter than 30 dB below it follow."""
+    """Return the end of what was heard at a time: ``pause`` seconds 30 dB below its level follow."""
     for sound in stretches(timeline, floor=loudness - 30, pause=pause):
         if sound.start <= at < sound.end:
             return sound.end
