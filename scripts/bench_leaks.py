@@ -25,7 +25,7 @@ from voicertc.settings.sections import AgentSection
 from voicertc.testing.client import HeadlessClient
 from voicertc.testing.utterance import Utterance
 
-WARM_UP = 8
+WARM_UP = 20
 """Calls before the first count: pools fill and code is imported."""
 SETTLE = 3.0
 """Seconds between the last call and a count: aiortc's goodbyes and RTCP intervals end."""
@@ -85,10 +85,11 @@ async def measure(options: argparse.Namespace) -> int:
     for _ in range(WARM_UP):
         await one_call(endpoint, utterance, drops=False)
     counts = {"before": await settled()}
-    for number in range(options.calls):
-        await one_call(endpoint, utterance, drops=number % 3 == 2)
-    await no_calls(endpoint)
-    counts[f"after {options.calls} in turn"] = await settled()
+    for half in (1, 2):
+        for number in range(options.calls // 2):
+            await one_call(endpoint, utterance, drops=number % 3 == 2)
+        await no_calls(endpoint)
+        counts[f"after {half * (options.calls // 2)} in turn"] = await settled()
     await asyncio.gather(*(one_call(endpoint, utterance, drops=False) for _ in range(options.at_once)))
     await no_calls(endpoint)
     counts[f"after {options.at_once} at once"] = await settled()
