@@ -54,7 +54,8 @@ class EspeakVoice:
 
     def __init__(self, options: EspeakOptions | None = None) -> None:
         self._options = options or EspeakOptions()
-        self._pool = WorkerPool(NAME, self.engine, self._options.pool, {"library": self._options.library})
+        load = {"voice": self._options.voice, "library": self._options.library}
+        self._pool = WorkerPool(NAME, self.engine, self._options.pool, load)
         self._rate_hz = 22_050
         self.voices: tuple[Voice, ...] = ()
         """What may be asked for, known after ``start``."""
@@ -70,6 +71,7 @@ class EspeakVoice:
         """Load the library in the workers; raises ``ProviderUnavailable`` when there is none."""
         facts = await self._pool.start()
         self._rate_hz = int(facts["rate_hz"])
+        Resampler(self._rate_hz, PLAYOUT_RATE_HZ)  # makes its matrix, so that the first clause need not
         self.version = str(facts["version"])
         self.voices = tuple(Voice(str(name), str(description)) for name, description in facts["voices"])
 

@@ -102,7 +102,7 @@ class Decoders:
         return total / 1e4
 
     def is_noise(self, segments: Iterable[Segment]) -> bool:
-        """Whether free words are stretched over their sound as nobody speaks; a decoder has no other doubt."""
+        """Whether free words are stretched over their sound as nobody speaks: the decoder never doubts."""
         words = [segment for segment in segments if not segment.is_filler]
         n_frames = sum(word.end - word.start + 1 for word in words)
         return n_frames > _DRAWN_OUT * len(self.phones_of(word.word for word in words))
