@@ -107,9 +107,9 @@ def choose_voice(request: VoiceRequest, names: Collection[str], default: str) ->
 
     A client of another service may ask for a voice that only that service has: it is answered too.
     """
-    wanted = request.voice.lower()
-    if wanted.partition("+")[0] in names:  # en-us+f3 is a variant of en-us
-        return wanted
+    wanted, plus, variant = request.voice.partition("+")  # en-us+f3 is a variant of en-us
+    if wanted.lower() in names and (not plus or variant.isalnum()):  # it is also a file name
+        return wanted.lower() + plus + variant
     language = (request.language or "").lower()
     if not language or default == language or default.startswith(f"{language}-"):
         return default
