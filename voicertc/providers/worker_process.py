@@ -8,8 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
-import sys
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -25,7 +23,6 @@ _STDERR_LINES = 20
 """What a worker may write into our log in its life; after that only its last line is kept."""
 _GRACE = 0.5
 """Seconds a worker has to leave by itself when its pipe closes; an idle one needs a few milliseconds."""
-_SECRET_WORDS = ("KEY", "TOKEN", "SECRET", "PASSWORD")
 
 
 class Lease:
@@ -309,30 +306,3 @@ class Worker:
                 if logged <= _STDERR_LINES:
                     # DEBUG, because a speech library may write down what it heard.
                     log.debug("worker.stderr worker=%s line=%r", self.name, self._last_words)
-
-
-async def spawn(engine: str) -> asyncio.subprocess.Process:
-    """Start a child for ``engine``, ``module:name``. Raises ``OSError`` if the machine cannot."""
-    return await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-P",  # no file of the working directory takes the place of one of our modules
-        "-m",
-        "voicertc.providers.worker_main",
-        engine,
-        str(os.getpid()),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env=_environment(),
-        start_new_session=True,  # a Ctrl-C in the terminal is the server's to handle
-    )
-
-
-def _environment() -> dict[str, str]:
-    """Ours, with the paths our modules came from and without secrets: an engine needs no keys."""
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not any(word in name.upper() for word in _SECRET_WORDS)
-    }
-    return {**kept, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}

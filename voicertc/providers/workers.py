@@ -16,16 +16,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
+import sys
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ..errors import ProviderBusy, ProviderCrashed, ProviderError, ProviderUnavailable
-from .worker_process import Lease, Worker, spawn
+from .worker_process import Lease, Worker
 
 __all__ = ["Lease", "PoolOptions", "WorkerPool"]
 
 log = logging.getLogger(__name__)
+
+_SECRET_WORDS = ("KEY", "TOKEN", "SECRET", "PASSWORD")
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +155,7 @@ class WorkerPool:
 
     async def _live(self, name: str) -> None:
         """One child's life. Raises what kept it from loading."""
-        worker = Worker(await spawn(self._engine), name, self.provider, self._free.put_nowait)
+        worker = Worker(await _spawn(self._engine), name, self.provider, self._free.put_nowait)
         self._workers[name] = worker
         try:
             async with asyncio.timeout(self.options.load_deadline):
@@ -184,3 +188,30 @@ async def _completed(task: asyncio.Task[None]) -> None:
     except asyncio.CancelledError:
         await task
         raise
+
+
+async def _spawn(engine: str) -> asyncio.subprocess.Process:
+    """Start a child for ``engine``, ``module:name``. Raises ``OSError`` if the machine cannot."""
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-P",  # no file of the working directory takes the place of one of our modules
+        "-m",
+        "voicertc.providers.worker_main",
+        engine,
+        str(os.getpid()),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env=_environment(),
+        start_new_session=True,  # a Ctrl-C in the terminal is the server's to handle
+    )
+
+
+def _environment() -> dict[str, str]:
+    """Ours, with the paths our modules came from and without secrets: an engine needs no keys."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not any(word in name.upper() for word in _SECRET_WORDS)
+    }
+    return {**kept, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
