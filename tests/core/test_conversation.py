@@ -325,10 +325,24 @@ def test_push_to_talk_commits_without_an_answer_until_one_is_asked_for() -> None
 def test_a_commit_of_nothing_is_refused_to_the_one_who_asked() -> None:
     world = World(QUIET, SessionOptions(turn_detection=None))
     origin = events.Origin("peer", "ev_1")
-    world.at(1.0, events.InputCommitRequested(origin))
+    world.at(1.0, events.InputClearRequested())
+    world.at(1.05, events.InputCommitRequested(origin))
     world.run(until=2.0)
     refused = world.facts_of(facts.Refused)[0]
     assert (refused.code, refused.origin) == ("input_audio_buffer_commit_empty", origin)
+
+
+def test_a_commit_of_what_was_no_speech_to_our_ears_is_recognized_all_the_same() -> None:
+    world = World(QUIET, SessionOptions(turn_detection=None))
+    world.at(1.0, events.InputClearRequested())
+    world.at(1.5, events.InputCommitRequested())
+    world.run(until=3.0)
+    assert [command for _, command in world.log if isinstance(command, commands.OpenTurn)] == [
+        commands.OpenTurn("item_u1", 1.0)
+    ]
+    assert world.history == [("user", "")]
+    assert world.facts_of(facts.FinalHeard)[0].text == ""
+    assert world.times_of(commands.StartReply) == []
 
 
 def test_typed_text_is_answered_in_writing_when_asked_for() -> None:

@@ -11,10 +11,10 @@ from voicertc.core import commands, events, facts
 from voicertc.core.commands import Command
 from voicertc.core.conversation import Conversation
 from voicertc.core.events import Event
-from voicertc.core.items import Item, Role
+from voicertc.core.items import Item, Kind, Modality, Role
 from voicertc.core.journal import entry_line, header_line, replay
-from voicertc.core.options import SessionOptions, TurnDetection
-from voicertc.core.replies import Cause, ReplyRequest
+from voicertc.core.options import ConversationOptions, SessionOptions, TurnDetection
+from voicertc.core.replies import Cause, ReplyRequest, Usage
 
 REPLY_IDS = st.sampled_from([f"resp_{n}" for n in range(1, 6)])
 TURN_IDS = st.sampled_from([f"item_u{n}" for n in range(1, 6)])
@@ -40,20 +40,39 @@ EVENTS: st.SearchStrategy[Event] = st.one_of(
     st.builds(events.ClauseQueued, REPLY_IDS, INDEX, TEXT),
     st.builds(events.ClauseVoiced, REPLY_IDS, INDEX, SAMPLES, SAMPLES),
     st.builds(events.ClauseBegan, REPLY_IDS, INDEX),
-    st.builds(events.ReplyGenerated, REPLY_IDS),
+    st.builds(events.ToolCalled, REPLY_IDS, st.just("weather"), st.just("{}")),
+    st.builds(events.UsageCounted, REPLY_IDS, st.just(Usage(3, 2, 1))),
+    st.builds(events.ClockAdvanced, st.floats(0, 5, allow_nan=False)),
+    st.builds(events.ReplyGenerated, REPLY_IDS, st.sampled_from([None, "max_output_tokens"])),
     st.builds(events.ReplyFailed, REPLY_IDS, st.just("x"), TEXT),
     st.builds(events.PlayoutDrained, REPLY_IDS),
     st.builds(events.ReplyStopped, REPLY_IDS, SAMPLES),
     st.builds(events.SayRequested, TEXT, st.sampled_from([Cause.SAY, Cause.TIMER])),
     st.builds(
         events.SessionUpdated,
-        st.builds(SessionOptions, turn_detection=st.sampled_from([None, TurnDetection()])),
+        st.builds(
+            SessionOptions,
+            turn_detection=st.sampled_from([None, TurnDetection(), TurnDetection(idle_timeout=5.0)]),
+        ),
     ),
     st.builds(events.ItemSubmitted, st.builds(Item, ITEM_IDS, st.just(Role.USER), TEXT), ITEM_IDS),
     st.builds(events.ItemDeleteRequested, ITEM_IDS),
     st.builds(events.ItemRetrieveRequested, ITEM_IDS),
     st.builds(events.ItemTruncateRequested, ITEM_IDS, st.integers(0, 5000)),
-    st.builds(events.ResponseRequested, st.just(ReplyRequest(Cause.CLIENT))),
+    st.builds(
+        events.ItemSubmitted,
+        st.just(Item("output", Role.USER, "21", Kind.FUNCTION_CALL_OUTPUT, call_id="call_1")),
+    ),
+    st.builds(
+        events.ResponseRequested,
+        st.builds(
+            ReplyRequest,
+            st.just(Cause.CLIENT),
+            output=st.sampled_from(list(Modality)),
+            is_aside=st.booleans(),
+            input=st.sampled_from([None, (Item("item_u1", kind=Kind.ITEM_REFERENCE),)]),
+        ),
+    ),
     st.builds(events.ResponseCancelRequested, st.one_of(st.none(), REPLY_IDS)),
     st.just(events.OutputClearRequested()),
     st.just(events.InputCommitRequested()),
@@ -68,15 +87,23 @@ class Ears:
     """What an onlooker believes, from the commands alone."""
 
     audible: set[str] = field(default_factory=set)
+    asides: set[str] = field(default_factory=set)
     held: set[str] = field(default_factory=set)
     started: set[str] = field(default_factory=set)
-    stopped: set[str] = field(default_factory=set)
+    sounding: set[str] = field(default_factory=set)
+    is_client_paced: bool = False
 
     def watch(self, command: Command) -> None:
         match command:
-            case commands.StartReply(reply_id):
+            case commands.StartReply(reply_id, request):
                 assert reply_id not in self.started, "a reply begins once"
-                assert not self.audible, "no reply begins while another can be heard"
+                is_beside = request.is_aside and request.output is Modality.TEXT
+                if not is_beside and self.is_client_paced:
+                    assert self.audible - self.asides <= self.sounding, "only what is played already goes on"
+                elif not is_beside:
+                    assert not self.audible - self.asides, "no reply begins while another can be heard"
+                if is_beside:
+                    self.asides.add(reply_id)
                 self.started.add(reply_id)
                 self.audible.add(reply_id)
             case commands.CancelReply(reply_id):
@@ -91,16 +118,20 @@ class Ears:
                 self.held.discard(reply_id)
             case commands.Publish(facts.PlayoutStopped(reply_id)):
                 self.audible.discard(reply_id)
-            case commands.Publish(facts.ReplyEnded(reply_id, _, _, None)):
+            case commands.Publish(facts.PlayoutStarted(reply_id)):
+                self.sounding.add(reply_id)
+            case commands.Publish(facts.ReplyEnded(reply_id)) if reply_id not in self.sounding:
                 self.audible.discard(reply_id)
             case _:
                 pass
 
 
-def play(steps: list[tuple[float, Event]]) -> tuple[Conversation, list[str]]:
-    conversation = Conversation()
+def play(
+    steps: list[tuple[float, Event]], *, is_client_paced: bool = False
+) -> tuple[Conversation, list[str]]:
+    conversation = Conversation(ConversationOptions(is_client_paced=is_client_paced))
     lines = [header_line("test", conversation, "")]
-    ears = Ears()
+    ears = Ears(is_client_paced=is_client_paced)
     now = 0.0
     for delay, event in steps:
         now += delay
@@ -116,17 +147,19 @@ def play(steps: list[tuple[float, Event]]) -> tuple[Conversation, list[str]]:
 
 
 @settings(max_examples=400, deadline=None)
-@given(STEPS)
-def test_no_order_of_events_raises_or_makes_two_replies_audible(steps: list[tuple[float, Event]]) -> None:
-    play(steps)
+@given(STEPS, st.booleans())
+def test_no_order_of_events_raises_or_makes_two_replies_audible(
+    steps: list[tuple[float, Event]], is_client_paced: bool
+) -> None:
+    play(steps, is_client_paced=is_client_paced)
 
 
 @settings(max_examples=150, deadline=None)
-@given(STEPS)
+@given(STEPS, st.booleans())
 def test_replaying_a_journal_gives_the_same_commands_byte_for_byte(
-    steps: list[tuple[float, Event]],
+    steps: list[tuple[float, Event]], is_client_paced: bool
 ) -> None:
-    conversation, lines = play(steps)
+    conversation, lines = play(steps, is_client_paced=is_client_paced)
     report = replay(lines)
     assert report.differences == ()
     assert report.items == conversation.items

@@ -1,6 +1,6 @@
 """What wants to be said as soon as the floor is free, in the order of its claim.
 
-a client's own request  >  the answer to the user  >  utterances (apology, greeting, timer, say)
+a client's own request  >  the answer to the user  >  spoken asides  >  utterances (apology, greeting, …)
 """
 
 from __future__ import annotations
@@ -15,11 +15,16 @@ _MOST_URGENT = (Cause.APOLOGY, Cause.GREETING)
 
 
 class Agenda:
-    """Owned by the ``Floor``. ``asked`` is a client's request that waits for the floor."""
+    """Owned by the ``Floor``. ``asked`` is a client's request that waits for the floor.
+
+    ``asides`` are to be said outside the conversation, but not over it: nobody hears two voices at once.
+    """
 
     def __init__(self, *, max_says: int) -> None:
         self.asked: ReplyRequest | None = None
+        self.asides: deque[ReplyRequest] = deque()  # bounded by the floor, which refuses more
         self.answer_is_due = False
+        self.idle_is_due = False
         self._max_says = max_says
         self._says: deque[tuple[Cause, str]] = deque()
 
@@ -42,8 +47,10 @@ class Agenda:
         """Queue again what was cancelled before a word of it was heard."""
         if request.cause is Cause.TURN:
             self.answer_is_due = True
+        elif request.is_aside:
+            self.asides.appendleft(request)
         elif request.cause is Cause.CLIENT:
-            self.asked = request
+            self.asked = self.asked or request  # what was asked for since answers both
         elif request.text is not None:
             self._says.appendleft((request.cause, request.text))
 
@@ -56,27 +63,43 @@ class Agenda:
     def clear(self) -> None:
         """Forget everything."""
         self.asked = None
-        self.answer_is_due = False
+        self.asides.clear()
+        self.answer_is_due = self.idle_is_due = False
         self._says.clear()
+
+    def take_asked(self) -> ReplyRequest | None:
+        """Return the client's own request, or ``None``."""
+        request, self.asked = self.asked, None
+        if request:
+            self.answer_is_due = self.idle_is_due = False
+        return request
 
     def take(self, session: SessionOptions) -> ReplyRequest | None:
         """Return the reply to give now, with the session's options, or ``None``."""
-        plain = ReplyRequest(
-            Cause.TURN,
-            None,
-            session.instructions,
-            session.output,
-            session.voice,
-            session.speed,
-            session.language,
-        )
-        if self.asked is not None:
-            request, self.asked, self.answer_is_due = self.asked, None, False
+        if request := self.take_asked():
             return request
-        if self.answer_is_due:
-            self.answer_is_due = False
-            return plain
+        if self.answer_is_due or self.idle_is_due:
+            cause = Cause.TURN if self.answer_is_due else Cause.IDLE
+            self.answer_is_due = self.idle_is_due = False
+            return plain_request(session, cause)
+        if self.asides:
+            return self.asides.popleft()
         if self._says:
             cause, text = self._says.popleft()
-            return replace(plain, cause=cause, text=text)
+            return replace(plain_request(session, cause), text=text)
         return None
+
+
+def plain_request(session: SessionOptions, cause: Cause) -> ReplyRequest:
+    """Return a request for a reply as the session has it."""
+    return ReplyRequest(
+        cause,
+        instructions=session.instructions,
+        output=session.output,
+        voice=session.voice,
+        speed=session.speed,
+        language=session.language,
+        tools=session.tools,
+        tool_choice=session.tool_choice,
+        max_output_tokens=session.max_output_tokens,
+    )

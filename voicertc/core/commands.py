@@ -31,6 +31,13 @@ class DropTurn:
 
 
 @dataclass(frozen=True, slots=True)
+class Recognize:
+    """Recognize the recorded speech that came with an item; a transcript or a failure is due."""
+
+    item_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class StartReply:
     """Ask the engine; text, clauses and their audio are due."""
 
@@ -84,6 +91,7 @@ Command = (
     OpenTurn
     | CloseTurn
     | DropTurn
+    | Recognize
     | StartReply
     | CancelReply
     | DuckReply

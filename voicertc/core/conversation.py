@@ -38,7 +38,7 @@ class Conversation:
         self._floor = Floor(
             self.options, session or SessionOptions(), self._items, self._out, id_prefix=id_prefix
         )
-        self._clients = ClientDoor(self._items, self._out, id_prefix=id_prefix)
+        self._clients = ClientDoor(self.options, self._floor, self._items, self._out, id_prefix=id_prefix)
         self._state = State.CONNECTING
         self._is_over = False
         self._untold_end: str | None = None
@@ -62,10 +62,10 @@ class Conversation:
         """Take one event at ``now`` (seconds since the session began); return what to do, in order."""
         self._floor.now = max(now, self._floor.now)
         if self._is_over:
-            if isinstance(event, events.ReplyStopped):
-                self._floor.replying.stopped(event)
-            self._tell_end()
+            self._follow_end(event)
             return self._out.take()
+        if isinstance(event, events.ClockAdvanced):
+            self._floor.clock_advanced(event.by)  # before deadlines are met, for it has moved them as well
         self._meet_deadlines()
         self._dispatch(event)
         self._meet_deadlines()  # what is late by its audio time is due at once
@@ -93,7 +93,7 @@ class Conversation:
     def _dispatch(self, event: Event) -> None:
         floor = self._floor
         match event:
-            case events.TimeElapsed():
+            case events.TimeElapsed() | events.ClockAdvanced():
                 pass  # deadlines have been met already
             case events.SpeechSuspected():
                 floor.speech_suspected()
@@ -134,8 +134,12 @@ class Conversation:
                 replying.clause_voiced(event)
             case events.ClauseBegan():
                 replying.clause_began(event)
-            case events.ReplyGenerated(reply_id):
-                replying.generated(reply_id)
+            case events.ToolCalled():
+                replying.tool_called(event)
+            case events.UsageCounted():
+                replying.usage_counted(event)
+            case events.ReplyGenerated():
+                replying.generated(event)
             case events.ReplyStopped():
                 replying.stopped(event)
             case events.ReplyFailed():
@@ -143,43 +147,7 @@ class Conversation:
             case events.PlayoutDrained(reply_id):
                 self._floor.drained(reply_id)
             case _:
-                self._dispatch_client(event)
-
-    def _dispatch_client(self, event: Event) -> None:
-        floor, clients = self._floor, self._clients
-        match event:
-            case events.SessionUpdated(options, origin):
-                self._out.publish(facts.SessionChanged(options, origin))
-                floor.session_updated(options)
-            case events.ItemSubmitted():
-                item_id = event.item.id
-                is_taken = floor.listening.claims_id(item_id) or floor.replying.claims_id(item_id)
-                clients.submit(event, is_taken=is_taken)
-            case events.ItemDeleteRequested():
-                clients.delete(event)
-            case events.ItemRetrieveRequested():
-                clients.retrieve(event)
-            case events.ItemTruncateRequested(item_id, audio_end_ms, origin):
-                if why := floor.replying.truncate(item_id, audio_end_ms):
-                    clients.refuse("invalid_value", why, origin, "audio_end_ms")
-            case events.ResponseRequested(request, origin):
-                if not floor.reply_requested(request):
-                    why = "A response is already in progress; wait for response.done or cancel it."
-                    clients.refuse("conversation_already_has_active_response", why, origin)
-            case events.ResponseCancelRequested(reply_id, origin):
-                if not floor.reply_unwanted(reply_id):
-                    why = "There is no such response to cancel."
-                    clients.refuse("response_cancel_not_active", why, origin)
-            case events.OutputClearRequested():
-                floor.silence("client_cancelled")
-            case events.InputCommitRequested(origin):
-                if not floor.input_committed():
-                    why = "Nothing has been said since the last commit."
-                    clients.refuse("input_audio_buffer_commit_empty", why, origin)
-            case events.InputClearRequested():
-                floor.input_cleared()
-            case events.ClientErred(code, message, param, origin):
-                clients.refuse(code, message, origin, param)
+                self._clients.handle(event)
 
     # --- the end --------------------------------------------------------------------------------
 
@@ -190,6 +158,14 @@ class Conversation:
         self._publish_state()
         if self._floor.replying.is_idle:
             self._tell_end()
+
+    def _follow_end(self, event: Event) -> None:
+        """Take what was heard of replies that were cut off; anything else means that no more of it comes."""
+        if isinstance(event, events.ReplyStopped):
+            self._floor.replying.stopped(event)
+            if not self._floor.replying.is_idle:
+                return
+        self._tell_end()
 
     def _tell_end(self) -> None:
         """Tell that it is over, behind all else: what was heard of a reply is known only a moment later."""

@@ -21,7 +21,8 @@ class Turn:
 
     ``is_published`` says whether clients have seen it: a turn that began over a reply stays unseen until it
     has proved to be a barge-in, one that ``is_withheld`` (push-to-talk) until it is committed. ``result`` is
-    what the recognizer said of it before its time.
+    what the recognizer said of it before its time. One that ``is_recorded`` was not said in this
+    conversation: a client has put it there, and asks for an answer itself.
     """
 
     number: int
@@ -33,6 +34,7 @@ class Turn:
     is_speaking: bool = True
     is_published: bool = False
     is_withheld: bool = False
+    is_recorded: bool = False
     result: TranscriptFinal | TranscriptFailed | None = None
 
 

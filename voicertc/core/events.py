@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from .items import Item
 from .options import SessionOptions
-from .replies import Cause, ReplyRequest
+from .replies import Cause, ReplyRequest, Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,17 @@ class SessionUpdated:
 
 
 @dataclass(frozen=True, slots=True)
+class ClockAdvanced:
+    """Session time jumped ``by`` seconds: a client sent its sound faster than it was made.
+
+    Turns end by the time of their sound; what services are given to answer is real time and stays as it is.
+    Where ``by`` is negative, it stood still so long instead: the client had to wait with its sound.
+    """
+
+    by: float
+
+
+@dataclass(frozen=True, slots=True)
 class TimeElapsed:
     """The deadline that ``next_deadline`` named has come."""
 
@@ -93,14 +104,28 @@ class TranscriptInterim:
 
 
 @dataclass(frozen=True, slots=True)
+class Word:
+    """A word that was heard, and when, in seconds of session time; ``confidence`` 0–1 or ``None``."""
+
+    text: str
+    start: float
+    end: float
+    confidence: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class TranscriptFinal:
-    """The words of a turn; ``confidence`` 0–1 or ``None``; ``seconds`` of audio were recognized."""
+    """The words of a turn; ``confidence`` 0–1 or ``None``; ``seconds`` of audio were recognized.
+
+    ``words`` are empty if the recognizer gives no times.
+    """
 
     item_id: str
     text: str
     confidence: float | None = None
     language: str | None = None
     seconds: float = 0.0
+    words: tuple[Word, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,10 +186,28 @@ class ClauseBegan:
 
 
 @dataclass(frozen=True, slots=True)
-class ReplyGenerated:
-    """The engine is through: no more text or audio will come."""
+class ToolCalled:
+    """The agent wants a function run by the client; ``arguments`` is JSON text."""
 
     reply_id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class UsageCounted:
+    """A language model has told what the reply cost it so far."""
+
+    reply_id: str
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyGenerated:
+    """The engine is through: no more text or audio will come. ``cut_short``: why it is not all of it."""
+
+    reply_id: str
+    cut_short: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,10 +229,12 @@ class PlayoutDrained:
 
 @dataclass(frozen=True, slots=True)
 class ReplyStopped:
-    """Playout of a cancelled reply has stopped; ``heard_samples`` (24 kHz) reached the ear."""
+    """Playout of a cancelled reply has stopped; ``heard_samples`` (24 kHz) of ``made_samples`` reached the
+    ear."""
 
     reply_id: str
     heard_samples: int
+    made_samples: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,10 +289,14 @@ class ItemRetrieveRequested:
 
 @dataclass(frozen=True, slots=True)
 class ResponseRequested:
-    """A client asks for a reply; ``request`` holds the session's options with the client's changes."""
+    """A client asks for a reply; ``request`` holds the session's options with the client's changes.
+
+    One that ``waits`` comes after the reply that is in progress; others are refused while there is one.
+    """
 
     request: ReplyRequest
     origin: Origin | None = None
+    waits: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,6 +344,7 @@ Event = (
     | ClientBack
     | CallEnded
     | SessionUpdated
+    | ClockAdvanced
     | TimeElapsed
     | SpeechSuspected
     | SpeechStarted
@@ -307,6 +357,8 @@ Event = (
     | ClauseMarked
     | ClauseVoiced
     | ClauseBegan
+    | ToolCalled
+    | UsageCounted
     | ReplyGenerated
     | ReplyFailed
     | PlayoutDrained

@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from .events import Origin
+from .events import Origin, Word
 from .items import Item, Modality
 from .options import SessionOptions
-from .replies import Outcome, ReplyRequest
+from .replies import Outcome, ReplyRequest, Usage
 
 
 class State(StrEnum):
@@ -61,6 +61,15 @@ class TurnStopped:
 
 
 @dataclass(frozen=True, slots=True)
+class TurnTimedOut:
+    """``input_audio_buffer.timeout_triggered``: nothing was said from ``start`` to ``end``, in seconds."""
+
+    item_id: str
+    start: float
+    end: float
+
+
+@dataclass(frozen=True, slots=True)
 class TurnCommitted:
     """``input_audio_buffer.committed``."""
 
@@ -106,11 +115,15 @@ class ItemRetrieved:
 
 @dataclass(frozen=True, slots=True)
 class ItemTruncated:
-    """``conversation.item.truncated``: cut to what was heard; ``audio_end_ms`` of its audio remain."""
+    """``conversation.item.truncated``: cut to what was heard; ``audio_end_ms`` of its audio remain.
+
+    ``origin`` is whoever said what was heard; ``None``: the server knew.
+    """
 
     item_id: str
     audio_end_ms: int
     text: str
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,13 +136,19 @@ class InterimHeard:
 
 @dataclass(frozen=True, slots=True)
 class FinalHeard:
-    """``conversation.item.input_audio_transcription.completed`` of ``seconds`` of audio."""
+    """``conversation.item.input_audio_transcription.completed`` of ``seconds`` of audio.
+
+    The speech was heard from ``start`` to ``end``, in seconds of session time.
+    """
 
     item_id: str
     text: str
     seconds: float
     confidence: float | None = None
     language: str | None = None
+    start: float = 0.0
+    end: float = 0.0
+    words: tuple[Word, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +175,7 @@ class ReplyItemBegan:
     reply_id: str
     item: Item
     previous_item_id: str | None
+    is_aside: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,19 +195,21 @@ class ReplyItemEnded:
     reply_id: str
     item: Item
     previous_item_id: str | None
+    is_aside: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ReplyEnded:
-    """``response.done``; ``item`` is ``None`` when nothing was said. ``reason``: ``turn_detected``,
-    ``client_cancelled`` or an error's code."""
+    """``response.done``; ``items`` are what it put out. ``reason``: ``turn_detected``, ``client_cancelled``,
+    why it is incomplete, or an error's code."""
 
     reply_id: str
     request: ReplyRequest
     outcome: Outcome
-    item: Item | None = None
+    items: tuple[Item, ...] = ()
     reason: str | None = None
     message: str | None = None
+    usage: Usage | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,11 +250,79 @@ class CallEnding:
     reason: str
 
 
+# --- told by the session itself, beside what the core decides ------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class TurnMeasured:
+    """``voicertc.metrics``: where the time of an answered turn went, in seconds one after the other.
+
+    ``silence``: from the end of speech until the turn was taken for ended · ``recognition``: until its words
+    were there · ``first_text``: until the agent's first · ``first_clause``: until one could be spoken ·
+    ``first_audio``: until it was voiced · ``playout``: until it left.
+    """
+
+    item_id: str
+    reply_id: str
+    silence: float
+    recognition: float
+    first_text: float
+    first_clause: float
+    first_audio: float
+    playout: float
+
+
+@dataclass(frozen=True, slots=True)
+class HandedOff:
+    """``voicertc.handoff``: another agent has taken over."""
+
+    agent: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolProgressed:
+    """``voicertc.tool``: how far a tool has come that the agent runs itself.
+
+    ``phase``: ``started``, ``progress``, ``completed`` or ``failed``.
+    """
+
+    name: str
+    phase: str
+    message: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LinkMeasured:
+    """``voicertc.link``: how the call's packets fare, once a second; ``None`` where nothing is known yet.
+
+    ``in_…`` is what comes from the client, ``out_…`` what it reports of ours. Losses are fractions 0–1.
+    """
+
+    in_loss: float | None
+    in_jitter_ms: float | None
+    in_kbps: float
+    out_loss: float | None
+    out_jitter_ms: float | None
+    out_kbps: float
+    round_trip_ms: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class UsageAdded:
+    """``voicertc.usage``: what the session has used so far, in the units that services are paid by."""
+
+    heard_seconds: float
+    spoken_seconds: float
+    spoken_characters: int
+    tokens: Usage
+
+
 Fact = (
     StateChanged
     | SessionChanged
     | TurnStarted
     | TurnStopped
+    | TurnTimedOut
     | TurnCommitted
     | InputCleared
     | ItemAdded
@@ -253,5 +343,10 @@ Fact = (
     | PlayoutCleared
     | Refused
     | CallEnding
+    | TurnMeasured
+    | HandedOff
+    | ToolProgressed
+    | LinkMeasured
+    | UsageAdded
 )
-"""Everything a conversation may publish."""
+"""Everything a session may publish."""

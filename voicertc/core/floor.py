@@ -5,7 +5,7 @@
                └──────────────────> PREPARING <────────────────────────────────────────────────┘
 
 The user's side is ``listening``, the agent's ``replying``, what waits to be said ``agenda``. What happens to
-one side because of the other is decided here and nowhere else: ``_hold``, ``_resume``, ``_barge_in``,
+one side because of the other is decided here and nowhere else: ``_hold``, ``_resume``, ``barge_in``,
 ``_reopen_turn``, ``take``.
 """
 
@@ -13,17 +13,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 
 from . import events, facts
 from .agenda import Agenda
 from .commands import DropTurn
 from .endpointing import Turn, end_of_turn
+from .idleness import Idleness
 from .interruption import Interruption, claims_floor
-from .items import Items
+from .items import Items, Kind
 from .listening import Listening
 from .options import ConversationOptions, SessionOptions
 from .outbox import Outbox
-from .replies import Cause, Failure, Reply, ReplyRequest, Stage
+from .replies import Cause, Failure, Reply, Stage
 from .replying import Replying
 
 _WORD_END = 0.2
@@ -50,6 +52,7 @@ class Floor:
         self.agenda = Agenda(max_says=options.max_queued_says)
         self.is_connected = self.is_away = False
         self.greet_at: float | None = None
+        self._idleness = Idleness()
         self._options = options
         self._items = items
         self._out = out
@@ -61,17 +64,19 @@ class Floor:
         """Yield what is to be done when. Each of these takes its own deadline away, or sets a later one."""
         if turn := self.listening.turn:
             at = end_of_turn(turn, self.session.turn_detection, self._options.endpointing)
-            yield at, self._end_turn
+            yield at, self.end_turn
         if self._doubt.claim_at is not None:
             yield self._doubt.claim_at, self._claim
         if self._doubt.resume_at is not None:
             yield self._doubt.resume_at, self._resume
         if pending := self.listening.next_missed:
             yield pending.deadline, self._words_missed
-        if self.replying.live and self.replying.stage is Stage.PREPARING:
-            yield self.replying.live.deadline, self._reply_missed
+        for reply in self.replying.awaited:
+            yield reply.deadline, partial(self._reply_missed, reply)
         if self.greet_at is not None:
             yield self.greet_at, self._greet
+        if (idle_at := self._idleness.deadline(self.session.turn_detection)) is not None:
+            yield idle_at, self._time_out
 
     # --- the call -------------------------------------------------------------------------------
 
@@ -81,21 +86,29 @@ class Floor:
             self.is_connected = True
             self.greet_at = self.now + self._options.greeting_delay
 
+    def clock_advanced(self, by: float) -> None:
+        """Session time has jumped by so much; those who wait for services wait no less for it."""
+        self.listening.shift(by)
+        self.replying.shift(by)
+        if self.greet_at is not None:
+            self.greet_at += by
+
     def session_updated(self, options: SessionOptions) -> None:
         """The session's options are now these; its first update brings the greeting forward."""
         was, self.session = self.session.turn_detection, options
         if (was is None) is not (options.turn_detection is None):
-            self._listen_afresh()  # what was in the air was said under other rules
+            self.listen_afresh()  # what was in the air was said under other rules
         if self.greet_at is not None:
             self._greet()
 
     def away(self) -> None:
         """Nobody is there to hear: the turn is over, the reply waits, even one that has not begun."""
         self.is_away = True
+        self._idleness.interrupted()
         self.listening.is_voice_on = False
         if self.listening.turn:
             self.listening.turn.is_speaking = False
-            self._end_turn()
+            self.end_turn()
         self._doubt.forget()
         self.replying.hold(even_unheard=True)
 
@@ -115,14 +128,16 @@ class Floor:
         """It is over: forget everything, be silent."""
         self.listening.drop_all()
         self.silence("client_cancelled")
+        self.replying.cancel_asides("client_cancelled")
         self.agenda.clear()
 
     def _greet(self) -> None:
         self.greet_at = None
-        if self._options.phrases.greeting:
+        if self._options.phrases.greeting and not self.session.is_transcription:
             self.agenda.say(self._options.phrases.greeting, Cause.GREETING)
 
-    def _greet_no_more(self) -> None:
+    def greet_no_more(self) -> None:
+        """Somebody else has the first word."""
         self.greet_at = None
         self.agenda.drop_greeting()
 
@@ -136,6 +151,7 @@ class Floor:
 
     def speech_started(self, at: float, *, continues: bool = False) -> None:
         """The user speaks; ``continues``: has been speaking, but in what was another turn until now."""
+        self._idleness.interrupted()
         self.listening.is_voice_on = True
         detection = self.session.turn_detection
         turn = self.listening.turn
@@ -173,37 +189,10 @@ class Floor:
     def recognized(self, event: events.TranscriptFinal | events.TranscriptFailed) -> None:
         """A turn's words have come, or will not."""
         if turn := self.listening.settle(event):
-            self._conclude(turn, event)
+            self.conclude(turn, event)
 
-    def input_cleared(self) -> None:
-        """What was said since the last commit is not wanted."""
-        self._out.publish(facts.InputCleared())
-        self._listen_afresh()
-
-    def input_committed(self) -> bool:
-        """The client ends the turn; return whether there was one."""
-        detection = self.session.turn_detection
-        turn = self.listening.turn
-        pieces = self.listening.release()
-        for piece in pieces:
-            self.listening.announce(piece, None)
-            self.listening.commit(piece, piece.last_speech_at, None)
-            if piece.result:
-                self._conclude(piece, piece.result)
-        if turn:
-            turn.is_withheld = False
-            if detection is None:
-                self.listening.announce(turn, None)
-            elif not turn.is_published:
-                self._barge_in(turn)
-            turn.is_speaking = False
-            turn.last_speech_at = max(turn.last_speech_at, self.now)
-            self._end_turn()
-            if self.listening.is_voice_on:
-                self.speech_started(self.now, continues=True)
-        return bool(turn or pieces)
-
-    def _end_turn(self) -> None:
+    def end_turn(self) -> None:
+        """The open turn is over: its words are due."""
         detection = self.session.turn_detection
         turn = self.listening.close(self.now + self._options.endpointing.final_timeout)
         if self.replying.is_idle and not turn.is_withheld:  # what it may have talked over has ended
@@ -218,7 +207,8 @@ class Floor:
         if turn.result:
             self.recognized(turn.result)
 
-    def _conclude(self, turn: Turn, event: events.TranscriptFinal | events.TranscriptFailed) -> None:
+    def conclude(self, turn: Turn, event: events.TranscriptFinal | events.TranscriptFailed) -> None:
+        """Do what a turn's words, or their failure, ask for."""
         match event:
             case events.TranscriptFinal():
                 self._understood(turn, event)
@@ -233,10 +223,10 @@ class Floor:
             if not claims_floor(text, event.confidence, self._options.interruptions, backchannels):
                 self._disclaim()
                 return
-            self._barge_in(turn)
+            self.barge_in(turn)
             self.listening.commit(turn, turn.last_speech_at, self.session.turn_detection)
-        if self.listening.understood(event, text) and text:
-            self._greet_no_more()
+        if self.listening.understood(turn, event, text) and text and not turn.is_recorded:
+            self.greet_no_more()
             self.agenda.answer_is_due |= self._answers_turns
 
     def _not_understood(self, turn: Turn, event: events.TranscriptFailed) -> None:
@@ -248,7 +238,7 @@ class Floor:
         phrase = phrases.busy if event.code == "busy" else phrases.not_heard
         if self.agenda.asked and self._items.last_id == event.item_id:
             self.agenda.asked = replace(self.agenda.asked, text=phrase)  # there is nothing else to answer
-        elif self._answers_turns:
+        elif self._answers_turns and not turn.is_recorded:
             self.agenda.say(phrase, Cause.APOLOGY)
 
     def _words_missed(self) -> None:
@@ -259,26 +249,6 @@ class Floor:
 
     # --- the agent's replies --------------------------------------------------------------------
 
-    def reply_requested(self, request: ReplyRequest) -> bool:
-        """A client wants a reply, as soon as what is still playing has been heard; return whether it may."""
-        if self.agenda.asked is not None or self.replying.is_in_progress:
-            return False
-        self._greet_no_more()
-        self.agenda.asked = request
-        return True
-
-    def reply_unwanted(self, reply_id: str | None) -> bool:
-        """A client wants the reply gone, or the one it asked for; return whether there is one."""
-        live, asked = self.replying.live, self.agenda.asked
-        if live and not live.is_ended and reply_id in (None, live.id):
-            self.silence("client_cancelled")
-        elif asked and reply_id is None:
-            self.agenda.asked = None
-            self.replying.decline(asked, self.now)
-        else:
-            return False
-        return True
-
     def reply_failed(self, event: events.ReplyFailed) -> None:
         """The engine gave up."""
         if silent := self.replying.failed(event):
@@ -287,33 +257,66 @@ class Floor:
     def drained(self, reply_id: str) -> None:
         """A reply has been said to its end."""
         if reply := self.replying.drained(reply_id):
-            self._doubt.forget()
-            self._announce_speech()
+            self._idleness.reply_heard()
+            self.sound_ended()
             if reply.failure:
                 self._apologize(reply)
 
-    def _reply_missed(self) -> None:
-        failure = Failure("timeout", "The reply did not begin in time.")
-        if late := self.replying.cancel("failed", failure):
-            self._apologize(late)
+    def sound_ended(self) -> None:
+        """What could be heard may be over: then nothing is in doubt, and who speaks is not spoken over."""
+        if not self.replying.is_audible:
+            self._doubt.forget()
+            self._announce_speech()
+            turn = self.listening.turn
+            if turn and turn.is_speaking and not turn.is_withheld and self.replying.stage is Stage.PREPARING:
+                self._reopen_turn()
+
+    def _reply_missed(self, late: Reply) -> None:
+        self.replying.give_up(late, Failure("timeout", "The reply did not begin in time."))
+        self._apologize(late)
 
     def _apologize(self, reply: Reply) -> None:
-        if reply.request.cause is not Cause.APOLOGY:  # a voice that fails cannot apologize for itself
+        """Say that it went wrong, unless nobody is to hear it, or it was the apology that did."""
+        is_unheard = reply.request.is_aside and not reply.is_spoken
+        if reply.request.cause is not Cause.APOLOGY and not is_unheard:
             self.agenda.say(self._options.phrases.apology, Cause.APOLOGY)
 
     # --- joint rules ----------------------------------------------------------------------------
 
     def take(self) -> bool:
         """Speak, if the floor is free and there is something to say; return whether the call is to end."""
-        if not self.is_connected or self.is_away or self.greet_at is not None or not self.replying.is_idle:
+        if not self.is_connected or self.is_away or self.greet_at is not None:
             return False
         users = self.listening.turn is not None and self.session.turn_detection is not None
-        if users or not self.listening.is_settled:
+        if users or not self.listening.is_settled or self.session.is_transcription:
             return False
-        if request := self.agenda.take(self.session):
+        if self.replying.is_idle:
+            request = self.agenda.take(self.session)
+        elif self._options.is_client_paced and self.replying.is_only_sounding:
+            # The client plays one behind the other: what it asks for need not wait for its loudspeaker.
+            request = self.agenda.take_asked()
+        else:
+            return False
+        if request:
+            self._idleness.reply_began()
             self.replying.start(request, self.now)
             return False
+        if not self.replying.is_idle:
+            return False
+        if not self._is_tool_at_work:
+            self._idleness.floor_is_free(self.now)
         return self._end_is_due
+
+    def _time_out(self) -> None:
+        """Nobody has said anything for too long: the agent may."""
+        self.listening.time_out(self._idleness.end(), self.now)
+        self.agenda.idle_is_due = True
+
+    @property
+    def _is_tool_at_work(self) -> bool:
+        """Whether the client runs a function, or is about to ask for the answer to what that gave."""
+        last = self._items.get(self._items.last_id or "")
+        return last is not None and last.kind in (Kind.FUNCTION_CALL, Kind.FUNCTION_CALL_OUTPUT)
 
     @property
     def _may_interrupt(self) -> bool:
@@ -323,7 +326,8 @@ class Floor:
     @property
     def _answers_turns(self) -> bool:
         detection = self.session.turn_detection
-        return detection is not None and detection.create_response
+        is_answering = detection is not None and detection.create_response
+        return is_answering and not self.session.is_transcription
 
     def _hold(self) -> None:
         """The user may be taking the floor: silence first, decide then."""
@@ -343,28 +347,35 @@ class Floor:
     def _claim(self) -> None:
         """The user went on speaking over the held reply."""
         if self.listening.turn:
-            self._barge_in(self.listening.turn)
+            self.barge_in(self.listening.turn)
         else:
             self._resume()
 
-    def _barge_in(self, turn: Turn) -> None:
+    def barge_in(self, turn: Turn) -> None:
         """The floor is the user's: the reply ends at the last word that was heard."""
         self.listening.announce(turn, self.session.turn_detection)
         self.silence("turn_detected")
 
     def _reopen_turn(self) -> None:
         """The user went on before the reply was audible: what they said before still wants an answer."""
-        if reply := self.silence("turn_detected"):
+        if reply := self.replying.withdraw("turn_detected"):
+            self._take_back_goodbye(reply)
             self.agenda.put_back(reply.request)
 
-    def silence(self, reason: str) -> Reply | None:
-        """Stop the reply for good. A goodbye that the user cut short is none."""
+    def silence(self, reason: str) -> None:
+        """Stop for good all that is said or to be said at once."""
+        if self.replying.is_audible:
+            self._idleness.reply_heard()
         self._doubt.forget()
         self._announce_speech()
         reply = self.replying.cancel(reason)
-        if reply and reply.id == self._goodbye_id and reason == "turn_detected":
+        if reply and reason == "turn_detected":
+            self._take_back_goodbye(reply)
+
+    def _take_back_goodbye(self, reply: Reply) -> None:
+        """A goodbye that the user cut short is none."""
+        if reply.id == self._goodbye_id:
             self._end_is_due = False
-        return reply
 
     def _announce_speech(self) -> None:
         """Nothing is audible any more, so that the user speaks is no secret."""
@@ -372,7 +383,7 @@ class Floor:
         if turn and turn.is_speaking and not turn.is_withheld and not turn.continues:
             self.listening.announce(turn, self.session.turn_detection)
 
-    def _listen_afresh(self) -> None:
+    def listen_afresh(self) -> None:
         """Forget what is being said; what the user goes on to say is a turn of its own."""
         self.listening.clear()
         if self.listening.is_voice_on:

@@ -25,6 +25,8 @@ class Kind(StrEnum):
     MESSAGE = "message"
     FUNCTION_CALL = "function_call"
     FUNCTION_CALL_OUTPUT = "function_call_output"
+    ITEM_REFERENCE = "item_reference"
+    """Stands for an item of the history, in the ``input`` of a reply only."""
 
 
 class Status(StrEnum):
@@ -60,6 +62,11 @@ class Item:
     call_id: str | None = None
     name: str | None = None
     arguments: str | None = None
+
+    @property
+    def is_unheard_speech(self) -> bool:
+        """Whether it is a user's speech whose words are not known yet."""
+        return self.role is Role.USER and self.modality is Modality.AUDIO and self.text is None
 
 
 class Items:

@@ -12,7 +12,7 @@ from collections import deque
 from dataclasses import replace
 
 from . import events, facts
-from .commands import CloseTurn, DropTurn, OpenTurn
+from .commands import CloseTurn, DropTurn, OpenTurn, Recognize
 from .endpointing import PendingTurn, Turn
 from .items import Item, Items, Modality, Role, is_coming
 from .options import TurnDetection
@@ -147,16 +147,50 @@ class Listening:
             return None
         return pending.turn
 
-    def understood(self, event: events.TranscriptFinal, text: str) -> bool:
+    def understood(self, turn: Turn, event: events.TranscriptFinal, text: str) -> bool:
         """Write the words into the history; return whether there still is such an item."""
         item = self._items.get(event.item_id)
         if item is None:  # the client deleted it meanwhile
             return False
         self._items.replace(replace(item, text=text))
-        self._out.publish(
-            facts.FinalHeard(event.item_id, text, event.seconds, event.confidence, event.language)
+        heard = facts.FinalHeard(
+            event.item_id,
+            text,
+            event.seconds,
+            event.confidence,
+            event.language,
+            turn.started_at,
+            turn.last_speech_at,
+            event.words,
         )
+        self._out.publish(heard)
         return True
+
+    def await_words(self, item_id: str, now: float, deadline: float) -> None:
+        """Have recorded speech recognized, whose item is in the history already."""
+        self._count += 1
+        turn = Turn(
+            self._count, item_id, now, now, now, is_speaking=False, is_published=True, is_recorded=True
+        )
+        self._pending[item_id] = PendingTurn(turn, deadline)
+        self._out.order(Recognize(item_id))
+
+    def time_out(self, start: float, end: float) -> None:
+        """Put a turn into the history in which nothing was said from ``start`` to ``end``."""
+        self._count += 1
+        item_id = f"item_{self._id_prefix}u{self._count}"
+        previous = self._items.last_id
+        item = Item(item_id, Role.USER, "", modality=Modality.AUDIO)
+        self._items.append(item)
+        self._out.publish(facts.TurnTimedOut(item_id, start, end))
+        self._out.publish(facts.TurnCommitted(item_id, previous))
+        self._out.publish(facts.ItemAdded(item, previous))
+        self._out.publish(facts.ItemDone(item, previous))
+
+    def shift(self, by: float) -> None:
+        """Session time has jumped: recognizers have as long as before."""
+        for item_id, pending in self._pending.items():
+            self._pending[item_id] = replace(pending, deadline=pending.deadline + by)
 
     # --- forgetting -----------------------------------------------------------------------------
 

@@ -31,6 +31,40 @@ class TurnDetection:
     """Whether speech may interrupt a reply."""
     eagerness: Literal["low", "medium", "high", "auto"] = "auto"
     """How soon ``semantic_vad`` ends a turn."""
+    idle_timeout: float | None = None
+    """Seconds of silence after a reply until the agent is asked to say something more; ``None``: never."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoiseReduction:
+    """How the user's sound is cleaned before anything listens to it."""
+
+    type: Literal["near_field", "far_field"] = "near_field"
+    """Where the microphone is: at the mouth (headset), or somewhere in the room (laptop)."""
+    strength: float = 1.0
+    """How much of it, 0–1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A function that the client runs when the agent calls it (OpenAI Realtime: a ``function`` tool)."""
+
+    name: str
+    description: str = ""
+    parameters: str = "{}"
+    """JSON Schema of its arguments, as JSON text."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolChoice:
+    """Whether tools may, must not or must be called; ``name``: this one must be."""
+
+    mode: Literal["auto", "none", "required", "function"] = "auto"
+    name: str | None = None
+
+
+AudioFormat = Literal["pcm16", "pcmu", "pcma"]
+"""How a WebSocket client's audio is coded: 16-bit little-endian at 24 kHz, or G.711 at 8 kHz; always mono."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +89,20 @@ class SessionOptions:
     """Words the recognizer should expect."""
     turn_detection: TurnDetection | None = field(default_factory=TurnDetection)
     """How turns are found; ``None`` is push-to-talk."""
+    noise_reduction: NoiseReduction | None = None
+    """How noise is taken out of the user's sound; ``None``: not at all."""
+    is_transcription: bool = False
+    """Whether the session only writes down what it hears, and never replies; fixed for a session."""
+    tools: tuple[Tool, ...] = ()
+    """Functions the agent may call and the client runs."""
+    tool_choice: ToolChoice = field(default_factory=ToolChoice)
+    """Whether the agent may, must not or must call one."""
+    max_output_tokens: int | None = None
+    """Tokens a language model may spend on one reply; ``None``: as many as it takes."""
+    input_format: AudioFormat = "pcm16"
+    """How audio that a client appends is coded; over WebRTC it says nothing."""
+    output_format: AudioFormat = "pcm16"
+    """How audio is coded that a client is sent as events; over WebRTC it says nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,5 +158,9 @@ class ConversationOptions:
     """Seconds a greeting waits for the client's first ``session.update``, whose voice it should use."""
     max_queued_says: int = 8
     """Utterances waiting for the floor (timers, ``session.say``); the oldest is dropped beyond it."""
+    is_client_paced: bool = False
+    """Whether the client plays replies at its own pace (WebSocket); the transport's choice, nobody else's."""
+    max_asides: int = 8
+    """Written replies outside the conversation at once; more are refused."""
     max_items: int = 2000
     """Items kept in the history; the oldest is dropped beyond it, so that memory is flat."""

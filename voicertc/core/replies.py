@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from .clauses import Clause
-from .items import Modality
+from .items import Item, Items, Modality
+from .options import Tool, ToolChoice
 
 
 class Cause(StrEnum):
@@ -24,6 +25,7 @@ class Cause(StrEnum):
     GREETING = "greeting"
     SAY = "say"
     TIMER = "timer"
+    IDLE = "idle"
     APOLOGY = "apology"
 
 
@@ -42,13 +44,39 @@ class Outcome(StrEnum):
     COMPLETED = "completed"
     CANCELLED = "cancelled"
     FAILED = "failed"
+    INCOMPLETE = "incomplete"
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """The agent wants a function run; ``arguments`` is JSON text. Agents yield it, clients answer it."""
+
+    name: str
+    arguments: str = "{}"
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens that a language model counted for a reply; ``cached_tokens`` are part of ``input_tokens``."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CutShort:
+    """A language model had to stop: ``reason`` is ``max_output_tokens`` or ``content_filter``."""
+
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class ReplyRequest:
     """What an engine is asked for. The history travels beside it, so that journals stay small.
 
-    ``text`` given means: say just this, no agent is asked.
+    ``text`` given means: say just this, no agent is asked. ``input`` given replaces the history. An
+    ``is_aside`` reply is outside the conversation: it leaves no items in it.
     """
 
     cause: Cause
@@ -59,6 +87,11 @@ class ReplyRequest:
     speed: float = 1.0
     language: str | None = None
     metadata: tuple[tuple[str, str], ...] | None = None
+    tools: tuple[Tool, ...] = ()
+    tool_choice: ToolChoice = field(default_factory=ToolChoice)
+    max_output_tokens: int | None = None
+    input: tuple[Item, ...] | None = None
+    is_aside: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,24 +104,43 @@ class Failure:
 
 @dataclass(slots=True)
 class Reply:
-    """One live reply. Owned and changed by ``replying.Replying`` and its ``Spoken`` only.
+    """One live reply. Owned and changed by ``replying.Replying``, its ``Output`` and its ``Spoken`` only.
 
-    ``clauses``: what has been handed to playout, in order, of which ``n_begun`` have begun to leave.
-    ``previous_item_id`` is set when the item enters the history, at its first sound or written word.
-    ``cut_at``: samples after which nothing is kept, because a client did not play them or the voice failed.
+    ``items`` is where its items live: the conversation's history, or a place of its own. ``item_id`` is the
+    message's, which is there from its first sound or written word. ``clauses``: what has been handed to
+    playout, in order, of which ``n_begun`` have begun to leave. ``cut_at``: samples after which nothing is
+    kept, because a client did not play them or the voice failed.
     """
 
     id: str
     item_id: str
     request: ReplyRequest
     deadline: float
+    items: Items
     stage: Stage = Stage.PREPARING
     clauses: list[Clause] = field(default_factory=list)
     n_begun: int = 0
-    previous_item_id: str | None = None
-    is_item_added: bool = False
+    behind: dict[str, str | None] = field(default_factory=dict)
+    """The ids of its items in order, and behind which item each came into the history."""
     cut_at: int | None = None
+    usage: Usage | None = None
+    cut_short: str | None = None
     is_generated: bool = False
     is_ended: bool = False
     """Whether its end has been published (``response.done``); its sound may still be leaving."""
     failure: Failure | None = None
+
+    @property
+    def has_message(self) -> bool:
+        """Whether its message is in its place; it may be there before it is heard, in front of a call."""
+        return self.item_id in self.behind
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether something of it was said or written."""
+        return self.n_begun > 0 if self.is_spoken else self.has_message
+
+    @property
+    def is_spoken(self) -> bool:
+        """Whether it is to be heard."""
+        return self.request.output is Modality.AUDIO

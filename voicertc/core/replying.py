@@ -1,27 +1,33 @@
-"""The agent's machine: a reply from its request to the last word that was heard of it.
+"""The agent's machine: replies from their request to the last word that was heard of them.
 
-Owned and driven by the ``Floor``; publishes in the order that OpenAI's Realtime clients expect.
-A reply's item holds the clauses that have begun to leave for the client, never what is only planned.
+    live       the conversation's one reply: prepared, played, held
+    trailing   ended ones that a client, playing at its own pace, has not played to their end
+    asides     written replies outside the conversation, beside all else
+    stopping   cancelled ones, until playout says what was heard of them
+
+Owned and driven by the ``Floor``; what a reply puts out is ``output``, what may be truncated ``spoken``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from . import events, facts
-from .clauses import Clause, heard_text
+from .clauses import Clause
 from .commands import CancelReply, DuckReply, HoldReply, ResumeReply, StartReply
-from .items import Item, Items, Modality, Role, Status, is_coming
+from .items import Items, is_coming
 from .outbox import Outbox
-from .replies import Failure, Outcome, Reply, ReplyRequest, Stage
-from .spoken import SAMPLES_PER_MS, Spoken
+from .output import Output
+from .replies import Failure, Reply, ReplyRequest, Stage
+from .spoken import Spoken
+
+_PLAYED = "played"
+"""Why an ended reply stops whose client has said how much it played of it: nobody knows that better."""
 
 
 class Replying:
-    """At most one reply is live; a cancelled one is remembered until playout says what was heard of it.
-
-    ``patience``: seconds until a reply must be heard.
-    """
+    """All replies that are not over. ``patience``: seconds until a reply must be heard."""
 
     def __init__(self, items: Items, out: Outbox, *, id_prefix: str, patience: float) -> None:
         self.live: Reply | None = None
@@ -30,13 +36,22 @@ class Replying:
         self._id_prefix = id_prefix
         self._patience = patience
         self._count = 0
+        self._trailing: dict[str, Reply] = {}
+        self._asides: dict[str, Reply] = {}
         self._stopping: dict[str, tuple[Reply, str]] = {}
-        self._spoken = Spoken(items, out)
+        self._output = Output(items, out, id_prefix=id_prefix)
+        self._spoken = Spoken(out)
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing is being prepared, played, held or stopped."""
-        return self.live is None and not self._stopping
+        """Whether nothing of the conversation is being prepared, played, held or stopped."""
+        return self.live is None and not self._trailing and not self._stopping
+
+    @property
+    def is_only_sounding(self) -> bool:
+        """Whether all that was to be said is said, and merely being played."""
+        is_through = self.live is None or (self.live.is_ended and self.live.stage is Stage.PLAYING)
+        return is_through and not self._stopping
 
     @property
     def stage(self) -> Stage:
@@ -46,33 +61,57 @@ class Replying:
     @property
     def is_audible(self) -> bool:
         """Whether there is a spoken reply that plays, or would if it were not held."""
-        is_spoken = self.live is not None and self.live.request.output is Modality.AUDIO
-        return is_spoken and self.stage in (Stage.PLAYING, Stage.HELD)
+        is_spoken = self.live is not None and self.live.is_spoken
+        return bool(self._trailing) or (is_spoken and self.stage in (Stage.PLAYING, Stage.HELD))
 
     @property
     def is_in_progress(self) -> bool:
-        """Whether clients wait for the end of a reply (``response.done``)."""
-        return self.live is not None and not self.live.is_ended
+        """Whether clients wait for the end of a reply of the conversation (``response.done``)."""
+        return self.live is not None and not self.live.is_ended and not self.live.request.is_aside
+
+    @property
+    def n_asides(self) -> int:
+        """How many written replies outside the conversation are at work."""
+        return len(self._asides)
+
+    @property
+    def awaited(self) -> Iterator[Reply]:
+        """The replies of which nothing has been heard or read yet."""
+        at_work = (*self._asides.values(), self.live) if self.live else tuple(self._asides.values())
+        return (reply for reply in at_work if reply.stage is Stage.PREPARING)
 
     def claims_id(self, item_id: str) -> bool:
         """Whether the id is of a reply that is not in the history yet, so that no client may take it."""
-        at_work = [reply for reply, _ in self._stopping.values()] + ([self.live] if self.live else [])
-        if any(reply.item_id == item_id for reply in at_work):
+        stopping = (reply for reply, _ in self._stopping.values())
+        at_work = (*stopping, *self._asides.values(), *((self.live,) if self.live else ()))
+        if any(reply.item_id == item_id or item_id in reply.behind for reply in at_work):
             return True
-        return is_coming(item_id, f"item_{self._id_prefix}r", self._count)
+        is_message = is_coming(item_id, f"item_{self._id_prefix}r", self._count)
+        return is_message or self._output.claims_id(item_id)
 
     def start(self, request: ReplyRequest, now: float) -> None:
-        """Begin a reply."""
-        assert self.live is None
-        self.live = self._new(request, now)
-        self._out.order(StartReply(self.live.id, request))
-        self._out.publish(facts.ReplyBegan(self.live.id, request))
+        """Begin a reply; one that is merely being played goes on beside it."""
+        reply = self._new(request, now)
+        if request.is_aside and not reply.is_spoken:
+            self._asides[reply.id] = reply
+        else:
+            if self.live is not None:
+                assert self.live.is_ended
+                self._trailing[self.live.id] = self.live
+            self.live = reply
+        self._out.order(StartReply(reply.id, request))
+        self._out.publish(facts.ReplyBegan(reply.id, request))
 
     def decline(self, request: ReplyRequest, now: float) -> None:
         """Tell of a reply that was cancelled before it was begun: whoever asked waits for its end."""
         reply = self._new(request, now)
         self._out.publish(facts.ReplyBegan(reply.id, request))
-        self._end(reply, "client_cancelled")
+        self._output.end(reply, "client_cancelled")
+
+    def shift(self, by: float) -> None:
+        """Session time has jumped: whoever prepares a reply has as long as before."""
+        for reply in self.awaited:
+            reply.deadline += by
 
     # --- how much there is of it ----------------------------------------------------------------
 
@@ -102,26 +141,37 @@ class Replying:
         if not reply or event.index != reply.n_begun or event.index >= len(reply.clauses):
             return
         reply.n_begun += 1
+        self._begin_message(reply)
         if reply.n_begun == 1:
-            self._add_item(reply)
             self._out.publish(facts.PlayoutStarted(reply.id))
-        self._grow(reply, reply.clauses[event.index].text)
+        self._output.grow(reply, reply.clauses[event.index].text)
         self._end_if_complete(reply)
 
     def text_added(self, event: events.ReplyTextAdded) -> None:
         """Written output grew."""
         reply = self._find(event.reply_id)
-        if not reply or reply.request.output is not Modality.TEXT or not event.text:
-            return
-        if not reply.is_item_added:
-            self._add_item(reply)
-        self._grow(reply, event.text)
+        if reply and not reply.is_spoken and event.text:
+            self._begin_message(reply)
+            self._output.grow(reply, event.text)
 
-    def generated(self, reply_id: str) -> None:
+    def tool_called(self, event: events.ToolCalled) -> None:
+        """The agent wants a function run."""
+        reply = self._find(event.reply_id)
+        if reply and not reply.is_generated:
+            self._output.call(reply, event)
+
+    def usage_counted(self, event: events.UsageCounted) -> None:
+        """Note what the reply has cost."""
+        reply = self._find(event.reply_id)
+        if reply:
+            reply.usage = event.usage
+
+    def generated(self, event: events.ReplyGenerated) -> None:
         """The engine is through."""
-        reply = self._find(reply_id)
+        reply = self._find(event.reply_id)
         if reply:
             reply.is_generated = True
+            reply.cut_short = event.cut_short
             self._end_if_complete(reply)
 
     def failed(self, event: events.ReplyFailed) -> Reply | None:
@@ -132,18 +182,19 @@ class Replying:
         reply.failure = Failure(event.code, event.message)
         reply.is_generated = True
         if reply.clauses and reply.clauses[-1].n_samples is None:  # the voice broke off within it
-            self._cut(reply, event.n_samples)
+            self._output.cut(reply, event.n_samples)
         self._end_if_complete(reply)
-        return reply if not reply.clauses and not reply.is_item_added else None
+        return reply if not reply.clauses and not reply.has_message else None
 
     def drained(self, reply_id: str) -> Reply | None:
-        """The last sample has left; return the reply, which is then over."""
-        reply = self._find(reply_id)
+        """The last sample has left, or was played; return the reply, which is then over."""
+        reply = self._trailing.pop(reply_id, None) or self._find(reply_id)
         if not reply or not reply.is_ended:
             return None
         self._out.publish(facts.PlayoutStopped(reply.id))
         self._spoken.remember(reply, None)
-        self.live = None
+        if reply is self.live:
+            self.live = None
         return reply
 
     # --- ducking, holding, stopping -------------------------------------------------------------
@@ -163,47 +214,76 @@ class Replying:
     def resume(self, now: float) -> None:
         """Go on with a ducked or held reply; one that was not heard yet has as long again to begin."""
         if self.live and self.live.stage in (Stage.PLAYING, Stage.HELD):
-            self.live.stage = Stage.PLAYING if self.live.is_item_added else Stage.PREPARING
+            self.live.stage = Stage.PLAYING if self.live.has_begun else Stage.PREPARING
             self.live.deadline = now + self._patience
             self._out.order(ResumeReply(self.live.id))
 
-    def cancel(self, reason: str, failure: Failure | None = None) -> Reply | None:
-        """Stop the live reply for good; its item is cut when playout has said what was heard."""
-        reply = self.live
-        if reply is None:
-            return None
-        reply.stage = Stage.DONE
+    def cancel(self, reason: str) -> Reply | None:
+        """Stop all that is audible or will be; return what was live.
+
+        The items are cut when playout has said what was heard.
+        """
+        for trailing in tuple(self._trailing.values()):
+            self._stop(trailing, reason)
+        return self.withdraw(reason)
+
+    def withdraw(self, reason: str) -> Reply | None:
+        """Stop what is live, not what a client still plays of the one before; return it."""
+        live, self.live = self.live, None
+        if live:
+            self._stop(live, reason)
+        return live
+
+    def cancel_aside(self, reply_id: str, reason: str) -> bool:
+        """Stop a written reply outside the conversation; return whether there is one."""
+        if reply := self._asides.get(reply_id):
+            self._stop(reply, reason)
+        return reply is not None
+
+    def cancel_asides(self, reason: str) -> None:
+        """Stop all written replies outside the conversation."""
+        for reply in tuple(self._asides.values()):
+            self._stop(reply, reason)
+
+    def give_up(self, reply: Reply, failure: Failure) -> None:
+        """Stop a reply that did not begin in time."""
         reply.failure = failure
-        self.live = None
-        self._stopping[reply.id] = (reply, reason)
-        self._out.order(CancelReply(reply.id))
-        return reply
+        if reply is self.live:
+            self.live = None
+        self._stop(reply, "failed")
 
     def stopped(self, event: events.ReplyStopped) -> None:
         """Playout has stopped: the item keeps what was heard."""
         reply, reason = self._stopping.pop(event.reply_id, (None, ""))
         if reply is None:
             return
-        heard = event.heard_samples if reply.cut_at is None else min(event.heard_samples, reply.cut_at)
-        item = self._items.get(reply.item_id)
-        if item is not None:
-            is_spoken = reply.request.output is Modality.AUDIO
-            text = heard_text(reply.clauses[: reply.n_begun], heard) if is_spoken else item.text
-            item = replace(item, text=text, status=Status.INCOMPLETE)
-            self._items.replace(item)
+        heard = event.heard_samples
+        if reply.cut_at is not None:
+            heard = reply.cut_at if reason == _PLAYED else min(heard, reply.cut_at)
+        self._output.keep_heard(reply, heard)
         if not reply.is_ended:
-            self._end(reply, reason)
+            self._output.end(reply, reason)
         if reply.n_begun:
-            self._spoken.remember(reply, heard)
+            self._spoken.remember(reply, heard, event.made_samples)
             self._out.publish(facts.PlayoutCleared(reply.id))
-            if item is not None:
-                self._out.publish(facts.ItemTruncated(item.id, heard // SAMPLES_PER_MS, item.text or ""))
+            if heard != reply.cut_at:  # a client that cut it there itself has been told
+                self._output.tell_truncated(reply, heard)
 
-    def truncate(self, item_id: str, audio_end_ms: int) -> str | None:
-        """Cut an item to what its client played of it; see ``Spoken``."""
-        return self._spoken.truncate(item_id, audio_end_ms, self.live)
+    def truncate(self, event: events.ItemTruncateRequested, *, is_client_paced: bool) -> str | None:
+        """Cut an item to what its client played of it; see ``Spoken``.
 
-    # --- publishing -----------------------------------------------------------------------------
+        What a client that plays at its own pace has truncated, it does not play any more.
+        """
+        audible = (*self._trailing.values(), *((self.live,) if self.live else ()))
+        reply = next((reply for reply in audible if reply.item_id == event.item_id and reply.n_begun), None)
+        refusal = self._spoken.truncate(event, reply)
+        if reply and refusal is None and is_client_paced and reply.is_ended:
+            if reply is self.live:
+                self.live = None
+            self._stop(reply, _PLAYED)
+        return refusal
+
+    # --- within ---------------------------------------------------------------------------------
 
     def _new(self, request: ReplyRequest, now: float) -> Reply:
         self._count += 1
@@ -212,61 +292,30 @@ class Replying:
             item_id=f"item_{self._id_prefix}r{self._count}",
             request=request,
             deadline=now + self._patience,
+            items=Items() if request.is_aside else self._items,
         )
 
     def _find(self, reply_id: str) -> Reply | None:
-        return self.live if self.live and self.live.id == reply_id else None
+        return self.live if self.live and self.live.id == reply_id else self._asides.get(reply_id)
 
-    def _add_item(self, reply: Reply) -> None:
+    def _begin_message(self, reply: Reply) -> None:
         if reply.stage is Stage.PREPARING:
             reply.stage = Stage.PLAYING
-        reply.previous_item_id = self._items.last_id
-        reply.is_item_added = True
-        item = Item(
-            reply.item_id, Role.ASSISTANT, "", status=Status.IN_PROGRESS, modality=reply.request.output
-        )
-        self._items.append(item)
-        self._out.publish(facts.ReplyItemBegan(reply.id, item, reply.previous_item_id))
+        if not reply.has_message:
+            self._output.begin_message(reply)
 
-    def _grow(self, reply: Reply, text: str) -> None:
-        item = self._items.get(reply.item_id)
-        if item is None:  # the client deleted it meanwhile
-            return
-        so_far = item.text or ""
-        if reply.cut_at is not None:
-            text = heard_text(reply.clauses[: reply.n_begun], reply.cut_at)[len(so_far) :]
-        if text:
-            self._items.replace(replace(item, text=so_far + text))
-            self._out.publish(facts.ReplyTextGrew(reply.id, item.id, text, reply.request.output))
-
-    def _cut(self, reply: Reply, n_samples: int) -> None:
-        """Keep no more of a reply than this, which may be less than its item holds already."""
-        reply.cut_at = n_samples if reply.cut_at is None else min(reply.cut_at, n_samples)
-        item = self._items.get(reply.item_id)
-        if item is not None:
-            kept = heard_text(reply.clauses[: reply.n_begun], reply.cut_at)
-            if len(kept) < len(item.text or ""):
-                self._items.replace(replace(item, text=kept))
-                self._out.publish(facts.ItemTruncated(item.id, reply.cut_at // SAMPLES_PER_MS, kept))
+    def _stop(self, reply: Reply, reason: str) -> None:
+        reply.stage = Stage.DONE
+        self._trailing.pop(reply.id, None)
+        self._asides.pop(reply.id, None)
+        self._stopping[reply.id] = (reply, reason)
+        self._out.order(CancelReply(reply.id))
 
     def _end_if_complete(self, reply: Reply) -> None:
         if not reply.is_generated or reply.is_ended or reply.n_begun < len(reply.clauses):
             return
-        item = self._items.get(reply.item_id)
-        if item is not None:
-            status = Status.INCOMPLETE if reply.failure else Status.COMPLETED
-            self._items.replace(replace(item, status=status))
-        self._end(reply, None)
+        self._output.complete(reply)
         if not reply.clauses:  # nothing to hear: over at once
-            self.live = None
-
-    def _end(self, reply: Reply, reason: str | None) -> None:
-        reply.is_ended = True
-        item = self._items.get(reply.item_id)
-        if item is not None:
-            self._out.publish(facts.ReplyItemEnded(reply.id, item, reply.previous_item_id))
-        if reply.failure:
-            outcome, reason, message = Outcome.FAILED, reply.failure.code, reply.failure.message
-        else:
-            outcome, message = Outcome.CANCELLED if reason else Outcome.COMPLETED, None
-        self._out.publish(facts.ReplyEnded(reply.id, reply.request, outcome, item, reason, message))
+            self._asides.pop(reply.id, None)
+            if reply is self.live:
+                self.live = None

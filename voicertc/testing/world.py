@@ -6,15 +6,16 @@
     assert world.history == [("user", "hello"), ("assistant", "You said hello.")]
 
 The ``World`` turns the core's commands into later events the way a real session does: speech is detected with
-a lag, recognizers and agents take their time, playout sends clause after clause and can be held. Nothing
-waits: an hour of conversation takes a fraction of a second.
+a lag, recognizers and agents take their time, playout sends clause after clause and can be held; or, with
+``ConversationOptions(is_client_paced=True)``, hands all over at once and cannot. Nothing waits: an hour of
+conversation takes a fraction of a second.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 from ..core import commands, events
@@ -23,14 +24,17 @@ from ..core.commands import Command
 from ..core.conversation import Conversation
 from ..core.events import Event
 from ..core.facts import Fact
-from ..core.items import Modality
+from ..core.items import Item, Modality, Role
 from ..core.journal import entry_line, header_line
 from ..core.options import ConversationOptions, SessionOptions
-from ..core.replies import ReplyRequest
+from ..core.replies import CutShort, ReplyRequest, ToolCall, Usage
+from .simulated_playout import SAMPLES_PER_SECOND, SimulatedPlayout
 
-SAMPLES_PER_SECOND = 24_000
 SAMPLES_PER_CHARACTER = 1_600
 """The simulated voice speaks 15 characters a second."""
+
+Answer = str | Exception | Sequence[str | ToolCall | Usage | CutShort]
+"""What a simulated agent gives: text, a failure, or pieces in their order."""
 
 _F = TypeVar("_F", bound=Fact)
 
@@ -59,36 +63,6 @@ class _Utterance:
     confidence: float | None
 
 
-@dataclass(slots=True)
-class _Mouth:
-    """One reply's playout: what is queued, what has left, and whether it is moving."""
-
-    reply_id: str
-    clauses: list[int] = field(default_factory=list)
-    n_begun: int = 0
-    is_generated: bool = False
-    played: float = 0.0
-    moving_since: float | None = None
-
-    def played_at(self, now: float) -> float:
-        """Samples that have left by ``now``."""
-        if self.moving_since is None:
-            return self.played
-        return min(self.played + (now - self.moving_since) * SAMPLES_PER_SECOND, float(sum(self.clauses)))
-
-    def next_event(self) -> float | None:
-        """When the next clause begins or the last one has left."""
-        if self.moving_since is None:
-            return None
-        if self.n_begun < len(self.clauses):
-            position = sum(self.clauses[: self.n_begun])
-        elif self.is_generated:
-            position = sum(self.clauses)
-        else:
-            return None
-        return self.moving_since + max(0.0, position - self.played) / SAMPLES_PER_SECOND
-
-
 class World:
     """All around a ``Conversation``, simulated; ``log`` has what it ordered, ``journal`` the lines."""
 
@@ -97,7 +71,7 @@ class World:
         options: ConversationOptions | None = None,
         session: SessionOptions | None = None,
         *,
-        agent: Callable[[str], str | Exception] = lambda text: f"You said {text}.",
+        agent: Callable[[str], Answer] = lambda text: f"You said {text}.",
         delays: Delays | None = None,
         is_recognizer_up: Callable[[], bool] = lambda: True,
     ) -> None:
@@ -112,7 +86,8 @@ class World:
         self._n_scheduled = 0
         self._utterances: list[_Utterance] = []
         self._turns: dict[str, float] = {}
-        self._mouth: _Mouth | None = None
+        self._playouts: list[SimulatedPlayout] = []
+        self._recordings: dict[str, str] = {}
         self.at(0.0, events.CallConnected())
 
     # --- the screenplay -------------------------------------------------------------------------
@@ -130,15 +105,19 @@ class World:
         self.at(when + self._delays.detection, events.SpeechStarted(when))
         self.at(when + lasts + self._delays.hangover, events.SpeechStopped(when + lasts))
 
+    def client_records(self, when: float, item_id: str, text: str) -> None:
+        """Let a client submit recorded speech, as an item."""
+        self._recordings[item_id] = text
+        self.at(when, events.ItemSubmitted(Item(item_id, Role.USER, modality=Modality.AUDIO)))
+
     def run(self, until: float) -> None:
         """Let time pass, from event to event."""
         while (when := self._next_time()) is not None and when <= until:
             self.now = max(self.now, when)
-            mouth = self._mouth.next_event() if self._mouth else None
             if self._agenda and self._agenda[0][0] <= self.now:
                 self._handle(heapq.heappop(self._agenda)[2])
-            elif mouth is not None and mouth <= self.now:
-                self._move_mouth()
+            elif playout := self._playout_in_motion():
+                self._move(playout)
             else:
                 self._handle(events.TimeElapsed())
         self.now = max(self.now, until)
@@ -174,7 +153,7 @@ class World:
     # --- how it works ---------------------------------------------------------------------------
 
     def _next_time(self) -> float | None:
-        times = [self.conversation.next_deadline(), self._mouth.next_event() if self._mouth else None]
+        times = [self.conversation.next_deadline(), *(playout.next_event() for playout in self._playouts)]
         if self._agenda:
             times.append(self._agenda[0][0])
         return min((when for when in times if when is not None), default=None)
@@ -187,15 +166,32 @@ class World:
         for command in ordered:
             self._execute(command)
 
-    def _move_mouth(self) -> None:
-        mouth = self._mouth
-        assert mouth is not None
-        if mouth.n_begun < len(mouth.clauses):
-            mouth.n_begun += 1
-            self._handle(events.ClauseBegan(mouth.reply_id, mouth.n_begun - 1))
+    def _playout_in_motion(self) -> SimulatedPlayout | None:
+        """The playout whose next event has come."""
+        for playout in self._playouts:
+            if (when := playout.next_event()) is not None and when <= self.now:
+                return playout
+        return None
+
+    def _move(self, playout: SimulatedPlayout) -> None:
+        if playout.n_begun < len(playout.clauses):
+            playout.n_begun += 1
+            self._handle(events.ClauseBegan(playout.reply_id, playout.n_begun - 1))
         else:
-            self._mouth = None
-            self._handle(events.PlayoutDrained(mouth.reply_id))
+            self._playouts.remove(playout)
+            self._handle(events.PlayoutDrained(playout.reply_id))
+
+    def _shut(self, reply_id: str) -> SimulatedPlayout:
+        """Stop one reply's playout; what was to follow it follows now. Return what it was."""
+        index = next((n for n, playout in enumerate(self._playouts) if playout.reply_id == reply_id), None)
+        if index is None:
+            return SimulatedPlayout(reply_id)
+        shut = self._playouts.pop(index)
+        unplayed = (shut.length - shut.played_at(self.now)) / SAMPLES_PER_SECOND
+        for other in self._playouts[index:]:
+            assert other.moving_since is not None
+            other.moving_since = max(self.now, other.moving_since - unplayed)
+        return shut
 
     def _execute(self, command: Command) -> None:
         match command:
@@ -205,21 +201,23 @@ class World:
                 self._recognize(item_id)
             case commands.DropTurn(item_id):
                 self._turns.pop(item_id, None)
+            case commands.Recognize(item_id):
+                text = self._recordings[item_id]
+                self.at(self.now + self._delays.final, events.TranscriptFinal(item_id, text))
             case commands.StartReply(reply_id, request):
                 self._reply(reply_id, request)
             case commands.CancelReply(reply_id):
-                heard = 0
-                if self._mouth and self._mouth.reply_id == reply_id:
-                    heard = int(self._mouth.played_at(self.now))
-                    self._mouth = None
+                playout = self._shut(reply_id)
                 self._agenda = [entry for entry in self._agenda if not _concerns(entry[2], reply_id)]
                 heapq.heapify(self._agenda)
-                self._handle(events.ReplyStopped(reply_id, heard))
-            case commands.HoldReply() if self._mouth:
-                self._mouth.played = self._mouth.played_at(self.now)
-                self._mouth.moving_since = None
-            case commands.ResumeReply() if self._mouth and self._mouth.moving_since is None:
-                self._mouth.moving_since = self.now
+                heard = max(0, int(playout.played_at(self.now)))
+                self._handle(events.ReplyStopped(reply_id, heard, playout.length))
+            case commands.HoldReply() if not self._is_client_paced:
+                for playout in self._playouts:
+                    playout.played, playout.moving_since = playout.played_at(self.now), None
+            case commands.ResumeReply() if not self._is_client_paced:
+                for playout in self._playouts:
+                    playout.moving_since = self.now if playout.moving_since is None else playout.moving_since
             case _:
                 pass
 
@@ -235,34 +233,55 @@ class World:
         confidence = heard[-1].confidence if heard else None
         self.at(when, events.TranscriptFinal(item_id, text, confidence, None, self.now - begins))
 
-    def _reply(self, reply_id: str, request: ReplyRequest) -> None:
-        text = request.text if request.text is not None else self._ask_agent()
-        when = self.now + (0.0 if request.text is not None else self._delays.agent)
-        if isinstance(text, Exception):
-            self.at(when, events.ReplyFailed(reply_id, "agent_error", str(text)))
-            return
-        if request.output is Modality.TEXT:
-            self.at(when, events.ReplyTextAdded(reply_id, text))
-            self.at(when, events.ReplyGenerated(reply_id))
-            return
-        splitter = ClauseSplitter()
-        mouth = _Mouth(reply_id, is_generated=True)
-        start = 0
-        for index, clause in enumerate(splitter.feed(text) + splitter.flush()):
-            length = len(clause) * SAMPLES_PER_CHARACTER
-            self.at(when + self._delays.voice, events.ClauseQueued(reply_id, index, clause))
-            self.at(when + self._delays.voice, events.ClauseVoiced(reply_id, index, start, length))
-            mouth.clauses.append(length)
-            start += length
-        self.at(when + self._delays.voice, events.ReplyGenerated(reply_id))
-        if mouth.clauses:
-            mouth.moving_since = when + self._delays.voice
-            self._mouth = mouth
+    @property
+    def _is_client_paced(self) -> bool:
+        return self.conversation.options.is_client_paced
 
-    def _ask_agent(self) -> str | Exception:
+    def _reply(self, reply_id: str, request: ReplyRequest) -> None:
+        answer = request.text if request.text is not None else self._ask_agent(request)
+        when = self.now + (0.0 if request.text is not None else self._delays.agent)
+        if isinstance(answer, Exception):
+            self.at(when, events.ReplyFailed(reply_id, "agent_error", str(answer)))
+            return
+        pieces = [answer] if isinstance(answer, str) else answer
+        is_spoken = request.output is Modality.AUDIO
+        if is_spoken and any(isinstance(piece, str) for piece in pieces):
+            when += self._delays.voice
+        playout = SimulatedPlayout(reply_id, is_generated=True)
+        cut_short = None
+        for piece in pieces:
+            match piece:
+                case str() if is_spoken:
+                    self._voice(playout, piece, when)
+                case str():
+                    self.at(when, events.ReplyTextAdded(reply_id, piece))
+                case ToolCall(name, arguments):
+                    self.at(when, events.ToolCalled(reply_id, name, arguments))
+                case Usage():
+                    self.at(when, events.UsageCounted(reply_id, piece))
+                case CutShort(reason):
+                    cut_short = reason
+        self.at(when, events.ReplyGenerated(reply_id, cut_short))
+        if playout.clauses:
+            playout.moving_since = when
+            if self._is_client_paced:
+                playout.handed_at = when
+                playout.moving_since = max(when, *(other.ends_at(self.now) for other in self._playouts), when)
+            self._playouts.append(playout)
+
+    def _voice(self, playout: SimulatedPlayout, text: str, when: float) -> None:
+        splitter = ClauseSplitter()
+        for clause in splitter.feed(text) + splitter.flush():
+            index, length = len(playout.clauses), len(clause) * SAMPLES_PER_CHARACTER
+            self.at(when, events.ClauseQueued(playout.reply_id, index, clause))
+            self.at(when, events.ClauseVoiced(playout.reply_id, index, playout.length, length))
+            playout.clauses.append(length)
+
+    def _ask_agent(self, request: ReplyRequest) -> Answer:
         words: list[str] = []
-        for item in reversed(self.conversation.items):
-            if item.role.value == "assistant":
+        items = self.conversation.items if request.input is None else request.input
+        for item in reversed(items):
+            if item.role is Role.ASSISTANT:
                 break
             if item.text:
                 words.append(item.text)
@@ -270,4 +289,6 @@ class World:
 
 
 def _concerns(event: Event, reply_id: str) -> bool:
-    return getattr(event, "reply_id", None) == reply_id
+    """Whether the event is what engine or playout tell of the reply."""
+    is_theirs = not isinstance(event, events.ResponseCancelRequested)
+    return is_theirs and getattr(event, "reply_id", None) == reply_id
