@@ -140,3 +140,35 @@ def test_options_that_contradict_each_other_are_refused_all_at_once() -> None:
         "hangover must be 0 to 2 seconds, not -1",
         "gate_mode must be 0, 1, 2 or 3, not 4",
     )
+
+
+def test_a_client_s_threshold_of_a_half_leaves_the_operator_s_options() -> None:
+    for options in (VadOptions(), VadOptions(0.7, 0.6, 0.1, 0.3, 2)):
+        assert options.tuned(0.5) == options
+
+
+def test_the_thresholds_move_with_the_client_s_and_nothing_else_does() -> None:
+    options = VadOptions(hangover=0.3, gate_mode=2)
+    least, most = options.tuned(0.0), options.tuned(1.0)
+    assert (least.hangover, least.gate_mode) == (most.hangover, most.gate_mode) == (0.3, 2)
+    assert (least.start_threshold, least.suspect_threshold, least.stop_threshold) == pytest.approx(
+        (0.317, 0.076, 0.042), abs=0.001
+    )
+    assert (most.start_threshold, most.suspect_threshold, most.stop_threshold) == pytest.approx(
+        (0.986, 0.924, 0.868), abs=0.001
+    )
+
+
+@given(
+    thresholds=st.tuples(*[st.floats(0.001, 0.999)] * 3).map(sorted),
+    one=st.floats(0, 1),
+    other=st.floats(0, 1),
+)
+def test_a_higher_threshold_never_makes_anything_speech_that_was_none(
+    thresholds: list[float], one: float, other: float
+) -> None:
+    stop, suspect, start = thresholds
+    lower, higher = (VadOptions(start, suspect, stop).tuned(value) for value in sorted((one, other)))
+    assert lower.start_threshold <= higher.start_threshold
+    assert lower.suspect_threshold <= higher.suspect_threshold
+    assert lower.stop_threshold <= higher.stop_threshold

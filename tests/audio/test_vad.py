@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from voicertc.audio.pcm import HEARING_FRAME, HEARING_RATE_HZ, PcmFrame, Samples
-from voicertc.audio.vad import Floats, SpeechModel, SpeechSign, VadOptions, VoiceActivity
+from voicertc.audio.vad import Floats, SpeechModel, SpeechSign, VoiceActivity
 from voicertc.errors import ProviderUnavailable
 
 from .signals import music, pink, read_wav, to_samples, tone, white
@@ -285,12 +285,45 @@ def test_sound_of_another_rate_is_our_own_mistake(model: SpeechModel) -> None:
         VoiceActivity(model).feed(PcmFrame(SILENCE[:480], 0, 24_000))
 
 
-def test_options_may_change_while_it_listens(model: SpeechModel, stop: Samples) -> None:
+def test_the_lower_the_threshold_the_sooner_speech_is_certain(model: SpeechModel, speech_dir: Path) -> None:
+    clips = [clip for clip in json.loads((speech_dir / "manifest.json").read_text()) if clip["start"] > 0]
+    sounds = [np.concatenate([SILENCE, read_wav(speech_dir / clip["file"])]) for clip in clips]
+    late = {}
+    for threshold in (0.0, 0.5, 1.0):
+        known = []
+        for clip, sound in zip(clips, sounds, strict=True):
+            detector = VoiceActivity(model)
+            detector.threshold = threshold
+            known.append(starts(listen(detector, to_samples(sound * 0.1)))[0][0] - clip["start"] - 1)
+        late[threshold] = float(np.mean(known))
+    assert 0 < late[0.0] < late[0.5] - 0.02 < late[1.0] - 0.06
+
+
+def test_a_threshold_that_changes_within_a_word_neither_ends_nor_doubles_it(
+    model: SpeechModel, stop: Samples
+) -> None:
     detector = VoiceActivity(model)
-    detector.options = VadOptions(start_threshold=0.999_999)
-    assert starts(listen(detector, stop)) == []
-    detector.options = VadOptions()
-    assert starts(listen(detector, np.concatenate([SILENCE, stop]), position=len(stop)))
+    signs = listen(detector, stop[:6080])
+    detector.threshold = 1.0
+    signs += listen(detector, stop[6080:6400], position=6080)
+    detector.threshold = 0.0
+    signs += listen(detector, np.concatenate([stop[6400:], SILENCE]), position=6400)
+    assert [sign.kind for _, sign in signs if sign.kind != "suspected"] == ["started", "stopped"]
+
+
+@pytest.mark.parametrize("threshold", [0.0, 1.0])
+def test_the_ends_of_the_scale_neither_hear_noise_nor_miss_a_sentence(
+    model: SpeechModel, speech_dir: Path, threshold: float
+) -> None:
+    for clip in json.loads((speech_dir / "manifest.json").read_text()):
+        detector = VoiceActivity(model)
+        detector.threshold = threshold
+        sound = np.concatenate([SILENCE, read_wav(speech_dir / clip["file"])])
+        assert starts(listen(detector, to_samples(sound * 0.1))), clip["file"]
+    detector = VoiceActivity(model)
+    detector.threshold = threshold
+    assert starts(listen(detector, read_wav(speech_dir / "noise_office.wav"))) == []
+    assert starts(listen(detector, white(MINUTE // 4, -30), position=MINUTE)) == []
 
 
 # --- what may be missing ----------------------------------------------------------------------------

@@ -176,6 +176,20 @@ async def test_another_language_is_refused(recognizer: PocketsphinxRecognizer) -
     assert heard == Final("", None, "en")
 
 
+@pytest.mark.parametrize("grammar", [None, COMMANDS])
+async def test_each_word_comes_with_its_times(
+    recognizer: PocketsphinxRecognizer, speech_dir: Path, grammar: str | None
+) -> None:
+    heard = await final(recognizer, clip(speech_dir, "python-docs-samples_half_an_hour.wav"), grammar)
+    assert [word.text for word in heard.words] == heard.text.split() == ["half", "an", "hour"]
+    # The clip lies 0.3 s behind the turn's beginning; its labelled speech is from 0.01 to 0.99 s.
+    assert heard.words[0].start == pytest.approx(0.31, abs=0.06)
+    assert heard.words[-1].end == pytest.approx(1.29, abs=0.06)
+    assert [word.confidence is None for word in heard.words] == [grammar is not None] * 3
+    silence = np.zeros(HEARING_RATE_HZ, np.int16)
+    assert (await final(recognizer, silence, grammar)).words == ()
+
+
 async def test_a_model_that_is_not_there_is_said_at_the_start() -> None:
     recognizer = PocketsphinxRecognizer(PocketsphinxOptions(pool=PATIENT, model="/nonexistent/en-us"))
     with pytest.raises(ProviderUnavailable, match="no complete model in /nonexistent/en-us") as caught:
@@ -205,6 +219,7 @@ class Turn(Request):
         self._audio = [samples[start : start + 320].tobytes() for start in range(0, len(samples), 320)]
         self._cancel_after = cancel_after
         self.sent: list[tuple[str, dict[str, Any]]] = []
+        self.words: list[tuple[str, float, float, float | None]] = []
 
     def receive(self) -> Message:
         if self._cancel_after is not None and len(self.sent) > self._cancel_after:
@@ -213,6 +228,8 @@ class Turn(Request):
 
     def send(self, kind: str, body: bytes = b"", *, last: bool = False, **fields: object) -> None:
         self.sent.append((kind, {**fields, "last": last}))
+        if kind == "final":
+            self.words = [(text, start, end, sure) for text, start, end, sure in json.loads(body)]
 
     @property
     def final(self) -> dict[str, Any]:
@@ -297,6 +314,45 @@ def test_a_long_turn_keeps_its_words_and_is_no_command(engine: Pocketsphinx, spe
         later.startswith(earlier[:20])
         for earlier, later in zip(turn.interims[12:], turn.interims[13:], strict=False)
     )
+
+
+def test_the_times_of_words_are_those_of_the_labels(engine: Pocketsphinx, speech_dir: Path) -> None:
+    starts, ends = [], []
+    for entry in json.loads((speech_dir / "manifest.json").read_text())[::2]:
+        samples = clip(speech_dir, entry["file"])
+        turn = served(engine, Turn(samples))
+        assert " ".join(text for text, *_ in turn.words) == turn.final["text"]
+        times = [time for _, start, end, _ in turn.words for time in (start, end)]
+        assert times == sorted(times)
+        assert times[-1] <= len(samples) / HEARING_RATE_HZ
+        assert all(sure is not None and 0.0 <= sure <= 1.0 for *_, sure in turn.words)
+        starts.append(times[0] - 0.3 - entry["start"])
+        ends.append(times[-1] - 0.3 - entry["end"])
+    for errors in (starts, ends):
+        assert abs(np.median(errors)) < 0.03
+        assert np.percentile(np.abs(errors), 80) < 0.08
+
+
+def test_the_words_of_a_long_turn_have_their_places_in_the_whole_of_it(
+    engine: Pocketsphinx, speech_dir: Path
+) -> None:
+    phrase = clip(speech_dir, "pocketsphinx_goforward.wav")
+    length = len(phrase) / HEARING_RATE_HZ
+    turn = served(engine, Turn(np.tile(phrase, 8)))
+    assert " ".join(text for text, *_ in turn.words) == turn.final["text"]
+    # "forward" is said 0.94 to 1.47 s into the phrase, as often as that is repeated.
+    places = [divmod(start, length) for text, start, *_ in turn.words if text == "forward"]
+    assert len(places) >= 6
+    assert [at for _, at in places] == pytest.approx([0.94] * len(places), abs=0.08)
+    assert [round(number) for number, _ in places] == sorted({round(number) for number, _ in places})
+
+
+def test_no_word_lasts_into_the_quiet_behind_the_turn(engine: Pocketsphinx, speech_dir: Path) -> None:
+    samples = clip(speech_dir, "pocketsphinx_goforward.wav")[: int(2.2 * HEARING_RATE_HZ)]  # within "meters"
+    for grammar in (None, COMMANDS):
+        turn = served(engine, Turn(samples, grammar))
+        assert turn.words[-1][2] == pytest.approx(2.2, abs=0.05)
+        assert turn.words[-1][2] <= 2.2
 
 
 def test_a_turn_without_pauses_is_cut_all_the_same(

@@ -62,6 +62,43 @@ class PlayoutListener(Protocol):
         """``is_full`` was true and is no longer."""
 
 
+class Playout(Protocol):
+    """Where replies go, whoever sets the pace: what a session knows of it.
+
+    ``PlayoutBuffer`` is read by a transport at the pace of a call; a client that plays at its own pace is
+    handed all there is (``session.client_paced``). A call that names a reply that is over changes nothing.
+    """
+
+    listener: PlayoutListener | None
+
+    def begin(self, reply_id: str) -> None:
+        """Let a new reply be the one that is added to."""
+
+    def mark_clause(self, reply_id: str, index: int) -> None:
+        """Let clause ``index`` begin with the next sample appended."""
+
+    def append(self, reply_id: str, samples: Samples) -> None:
+        """Add ``(n,)`` int16 mono at 24 kHz, which nobody may change afterwards."""
+
+    def is_full(self, reply_id: str) -> bool:
+        """Whether the voice should wait for ``room_made``."""
+
+    def finish(self, reply_id: str) -> None:
+        """Say that no more will be appended; ``playout_drained`` follows."""
+
+    def duck(self, reply_id: str) -> None:
+        """Lower the reply, where that can be done."""
+
+    def hold(self, reply_id: str) -> None:
+        """Silence the reply and keep it, where that can be done."""
+
+    def resume(self, reply_id: str) -> None:
+        """Go on with a ducked or held reply."""
+
+    def cancel(self, reply_id: str, now: float) -> int:
+        """Stop the reply for good; return the samples heard."""
+
+
 class PlayoutBuffer:
     """The samples of one reply between voice and speaker, 24 kHz mono; one buffer for each call.
 

@@ -110,14 +110,13 @@ class SpeechModel:
 
 
 class VoiceActivity:
-    """Whether the user of one call speaks; fed by the call's hearing, frame by frame, in the loop's thread.
-
-    ``options`` may be replaced while it listens, except for ``gate_mode``, which is read once.
-    """
+    """Whether the user of one call speaks; fed by the call's hearing frame by frame, in the loop's thread."""
 
     def __init__(self, model: SpeechModel, options: VadOptions | None = None) -> None:
         options = options or VadOptions()
         self._model = model
+        self._options = options
+        self._threshold = 0.5
         self._bounds = SpeechBounds(options)
         self._gate = webrtcvad.Vad(options.gate_mode)
         self._open_until = 0  # position up to which the gate is open
@@ -127,13 +126,14 @@ class VoiceActivity:
         self._restart(0)
 
     @property
-    def options(self) -> VadOptions:
-        """What counts as speech just now."""
-        return self._bounds.options
+    def threshold(self) -> float:
+        """How clear speech must be, 0 to 1; 0.5 leaves the options as they are. May change at any time."""
+        return self._threshold
 
-    @options.setter
-    def options(self, options: VadOptions) -> None:
-        self._bounds.options = options
+    @threshold.setter
+    def threshold(self, threshold: float) -> None:
+        self._bounds.options = self._options.tuned(threshold)
+        self._threshold = threshold
 
     @property
     def is_speech(self) -> bool:

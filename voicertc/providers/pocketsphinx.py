@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from hashlib import sha256
 
 from ..audio.pcm import HEARING_RATE_HZ, PcmFrame
 from ..errors import ProviderError
-from .base import Final, Interim, RecognitionRequest
+from .base import Final, HeardWord, Interim, RecognitionRequest
 from .workers import Lease, PoolOptions, WorkerPool
 
 NAME = "pocketsphinx"
@@ -42,7 +43,8 @@ class PocketsphinxRecognizer:
     """``SpeechToText`` by pocketsphinx. Owned by the endpoint; any task may recognize.
 
     With a grammar the answer is a phrase of it, with a confidence of 0.9 or more, or what was heard
-    otherwise, with less than 0.5; without one it is what was heard.
+    otherwise, with less than 0.5; without one it is what was heard. Each word has its times, and its
+    confidence if it is not a command's.
     """
 
     name = NAME
@@ -88,6 +90,7 @@ class PocketsphinxRecognizer:
             str(message.fields["text"]),
             None if confidence is None else float(confidence),
             self._options.language,
+            _read_words(message.body),
         )
 
     def _refuse_other_languages(self, language: str | None) -> None:
@@ -106,6 +109,13 @@ class _Grammar:
     @classmethod
     def of(cls, text: str | None) -> _Grammar | None:
         return None if text is None else cls(text.encode(), sha256(text.encode()).hexdigest())
+
+
+def _read_words(body: bytes) -> tuple[HeardWord, ...]:
+    return tuple(
+        HeardWord(str(text), float(start), float(end), None if confidence is None else round(confidence, 3))
+        for text, start, end, confidence in json.loads(body)
+    )
 
 
 async def _send(audio: AsyncIterator[PcmFrame], grammar: _Grammar | None, lease: Lease) -> None:

@@ -1,4 +1,4 @@
-"""The three decoders of a recognizer worker, and what they give: words, segments, pronunciations.
+"""The three decoders of a recognizer worker, and what each makes of a turn.
 
 Used from one thread only, the worker's. How they are set up was measured on the human clips and on commands
 in synthetic voices; the figures are beside each setting.
@@ -6,7 +6,6 @@ in synthetic voices; the figures are beside each setting.
 
 from __future__ import annotations
 
-import math
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,12 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from .command_evidence import Evidence, Hearing, Segment, weigh
+from .pocketsphinx_utterance import TimedWord, Utterance, without_variant
 from .worker_engine import RequestRefused
 
-_MEAN = "46.75,-1.08,-1.85,3.86,-5.78,-1.86,-5.83,-2.69,-0.67,-2.57,-0.09,-0.83,1.35"
-"""Cepstral mean each turn begins with, the mean of 15 speakers: 36 % of the words are wrong, as many as if
-each turn's own mean were known; with the model's default (40,3,-1) it is 47 %. It is never carried over:
-nobody is heard by the light of the caller before."""
 _LONG = 1250
 """Frames of 10 ms after which free speech is heard anew from the next pause on: what a turn costs at its end
 grows with its length. More than a command can have, see ``pocketsphinx_engine``."""
@@ -30,6 +26,7 @@ _DRAWN_OUT = 25
 """Frames per phone above which words are made of noise: speech has 8 to 24, hum and breath have 20 to 75."""
 _PAUSE = 15
 """Frames of silence that are a pause; sessions send 20 of one."""
+_BYTES_PER_SECOND = 2 * 16_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,61 +113,19 @@ class Decoders:
             variant = f"{word}({number})"
 
 
-class Utterance:
-    """One decoder at work on one stretch of sound; ``close`` leaves it ready for the next."""
-
-    def __init__(self, decoder: Any) -> None:
-        self.is_open = True
-        self._decoder = decoder
-        # Else its noise removal goes on from the sound before: somebody else's room.
-        decoder.reinit_feat()
-        decoder.set_cmn(_MEAN)
-        decoder.start_utt()
-
-    def hear(self, pcm: bytes) -> None:
-        """Take int16 mono at 16 kHz."""
-        if pcm:
-            self._decoder.process_raw(pcm, False, False)
-
-    @property
-    def n_frames(self) -> int:
-        """Frames of 10 ms heard so far."""
-        return int(self._decoder.n_frames())
-
-    @property
-    def words(self) -> str:
-        """The best words by now."""
-        best = self._decoder.hyp()
-        return best.hypstr if best is not None else ""
-
-    @property
-    def segments(self) -> list[Segment]:
-        """The best words by now, with silences, places and scores; before ``close`` only."""
-        # Scores come as probabilities; math.log brings back what the decoder counts in.
-        return [
-            Segment(each.word, each.start_frame, each.end_frame, math.log(each.ascore) * 1e4)
-            for each in self._decoder.seg() or ()
-            if each.end_frame >= each.start_frame and each.word != "(NULL)"  # a step without sound
-        ]
-
-    def close(self) -> None:
-        """The sound is over; may be called twice."""
-        if self.is_open:
-            self.is_open = False
-            self._decoder.end_utt()
-
-
 class FreeSpeech:
     """What the general model hears of one turn, however long it is."""
 
     def __init__(self, decoders: Decoders) -> None:
         self._decoders = decoders
-        self._said: list[str] = []
+        self._said: list[TimedWord] = []
         self._utterance = Utterance(decoders.free)
         self._is_noise = False
+        self._n_bytes = 0
 
     def hear(self, pcm: bytes) -> None:
         """Take int16 mono at 16 kHz."""
+        self._n_bytes += len(pcm)
         self._utterance.hear(pcm)
 
     @property
@@ -178,7 +133,13 @@ class FreeSpeech:
         """All words by now; none that are made of noise."""
         self._look()
         newest = "" if self._is_noise else self._utterance.words
-        return " ".join(words for words in (*self._said, newest) if words)
+        return " ".join(filter(None, (*(word.text for word in self._said), newest)))
+
+    @property
+    def timed_words(self) -> list[TimedWord]:
+        """The same with their places in the turn, after ``close``."""
+        newest = [] if self._is_noise else self._utterance.timed_words(has_posteriors=True)
+        return self._said + newest
 
     @property
     def segments(self) -> list[Segment]:
@@ -190,8 +151,8 @@ class FreeSpeech:
         n_frames = self._utterance.n_frames
         if n_frames > _TOO_LONG or (n_frames > _LONG and self._is_pausing()):
             self.close()
-            self._said = [self.words]
-            self._utterance = Utterance(self._decoders.free)
+            self._said = self.timed_words
+            self._utterance = Utterance(self._decoders.free, self._n_bytes / _BYTES_PER_SECOND)
 
     def close(self) -> None:
         """The turn is over; ``words`` are final then."""
@@ -227,6 +188,11 @@ class CommandSpeech:
         """The best phrase of the grammar, or its beginning while the turn lasts."""
         return self._command.words
 
+    @property
+    def timed_words(self) -> list[TimedWord]:
+        """The same with their places in the turn, after ``close``."""
+        return self._command.timed_words(has_posteriors=False)
+
     def weigh(self, free: Sequence[Segment], free_words: str) -> Evidence | None:
         """End the turn and weigh its command against the free hypothesis; ``None`` if there is no command.
 
@@ -254,11 +220,6 @@ class CommandSpeech:
         """The turn is over; may be called twice."""
         self._command.close()
         self._phones.close()
-
-
-def without_variant(word: str) -> str:
-    """Return ``read`` for ``read(2)``, its second pronunciation."""
-    return re.sub(r"\(\d+\)$", "", word)
 
 
 def words_of(grammar: str) -> set[str]:

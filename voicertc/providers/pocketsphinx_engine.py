@@ -5,7 +5,10 @@
     audio int16, native-endian      ->
                                     <-  interim {text}
     end                             ->
-                                    <-  final {text, confidence, command, evidence}
+                                    <-  final {text, confidence, command, evidence} words
+
+``words`` are those of the text as a JSON list of ``[text, start, end, confidence]``, in seconds of the turn's
+audio: in the body, since a header has its limits.
 
 Without a grammar one decoder hears the turn. With one there are three: what the grammar heard is the answer
 if the other two bear it out (see ``command_evidence``), else it is what the general model heard, unsure.
@@ -18,16 +21,18 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import json
 import math
 import random
 from array import array
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
 from .command_evidence import THRESHOLD, Evidence, distance
 from .pocketsphinx_decoders import CommandSpeech, Decoders, FreeSpeech
+from .pocketsphinx_utterance import TimedWord
 from .worker_engine import EngineUnavailable, Request
 
 FIX = "pip install 'voicertc[local]'"
@@ -121,19 +126,23 @@ class _Turn:
 
     def answer(self) -> None:
         """Send the final."""
+        seconds = (self._n_bytes + len(self._block)) / _BYTES_PER_SECOND
         if self._n_bytes:
             self.hear(_QUIET)
         segments = self._free.segments
         self._free.close()
         free = self._free.words
         if self._command is None:
-            self._request.send("final", text=free, confidence=None, last=True)
+            words = _listed(self._free.timed_words, seconds)
+            self._request.send("final", words, text=free, confidence=None, last=True)
             return
         evidence = self._command.weigh(segments, free) if free else None
         command = self._command.words
+        answer = self._command if evidence is not None and evidence.is_command else self._free
         self._request.send(
             "final",
-            text=command if evidence is not None and evidence.is_command else free,
+            _listed(answer.timed_words, seconds),
+            text=answer.words,
             confidence=confidence(evidence),
             command=command,
             evidence=evidence and astuple(evidence),
@@ -169,6 +178,15 @@ class _Turn:
         if words and words != self._shown:
             self._shown = words
             self._request.send("interim", text=words)
+
+
+def _listed(words: Iterable[TimedWord], seconds: float) -> bytes:
+    """Return words as JSON; none lasts beyond the turn's own audio into the quiet behind it."""
+    rows = [
+        (word.text, round(min(word.start, seconds), 3), round(min(word.end, seconds), 3), word.confidence)
+        for word in words
+    ]
+    return json.dumps(rows).encode()
 
 
 def confidence(evidence: Evidence | None) -> float:

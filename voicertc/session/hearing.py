@@ -1,7 +1,7 @@
 """The ears of a session: frames in, facts out; each turn has its own recognition.
 
-    hear(frame) ─> pre-roll ring ─> voice activity ─> speech signs
-                        └─> the open turn's recognition ─> interim and final transcripts
+    hear(frame) ─> noise reduction ─> pre-roll ring ─> voice activity ─> speech signs
+                                           └─> the open turn's recognition ─> interim and final transcripts
 
 Silence is never sent to a recognizer: inside a turn the frames of a pause are kept back and follow only if
 the user goes on. Audio time becomes session time by the least delay seen between the two, so that
@@ -13,17 +13,18 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from contextlib import aclosing
-from dataclasses import dataclass
 
 from .. import logs
-from ..audio.pcm import FRAME_MS, PcmFrame
+from ..audio.noise import NoiseKind, NoiseReduction
+from ..audio.pcm import FRAME_MS, HEARING_FRAME, HEARING_RATE_HZ, PcmFrame, Samples
 from ..audio.speech_bounds import SpeechSign
 from ..core import events
 from ..core.events import Event
 from ..errors import ProviderBusy, ProviderCrashed, ProviderError, ProviderTimeout
 from ..providers.base import Final, RecognitionRequest, SpeechActivity, SpeechToText
+from .recognition import Recognition
 from .tasks import Tasks
 
 _log = logging.getLogger(__name__)
@@ -32,81 +33,22 @@ _FRAME = FRAME_MS / 1000
 """Seconds of a frame."""
 _RING = 1.5
 """Seconds of frames kept, for the pre-roll: more than padding and detection together."""
-_PAUSE_TAIL = 0.2
-"""Seconds of a pause that are passed on at once: final consonants are quiet."""
-_MAX_WAITING = 10.0
-"""Seconds of audio a recognizer may lag behind before the oldest are dropped."""
 _LAPSE = 1.0
 """Seconds without a frame in which speech counts as over: some clients send nothing while they are muted."""
-_DRIFT = 0.0002
+CLOCK_DRIFT = 0.0002
 """How fast a client's clock may run slow, in seconds per second."""
-
-
-@dataclass(frozen=True, slots=True)
-class _End:
-    """No more audio will come."""
-
-
-class _Recognition:
-    """One turn's audio on its way to the recognizer: bounded, pushed by frames, pulled by the provider."""
-
-    def __init__(self, item_id: str) -> None:
-        self.item_id = item_id
-        self.seconds = 0.0
-        self.is_closed = False
-        self._frames: deque[PcmFrame | _End] = deque()
-        self._waiting = 0.0
-        self._kept_back: list[PcmFrame] = []
-        self._arrived = asyncio.Event()
-
-    def push(self, frame: PcmFrame, *, is_speech: bool, pause: float) -> None:
-        """Take a frame; ``pause`` is the seconds since the last speech."""
-        if is_speech or pause <= _PAUSE_TAIL:
-            for kept in self._kept_back:
-                self._pass_on(kept)
-            self._kept_back.clear()
-            self._pass_on(frame)
-        else:
-            self._kept_back.append(frame)
-
-    def close(self) -> None:
-        """The turn is over."""
-        if not self.is_closed:
-            self.is_closed = True
-            self._kept_back.clear()
-            self._frames.append(_End())
-            self._arrived.set()
-
-    async def frames(self) -> AsyncIterator[PcmFrame]:
-        """Yield the turn's audio as it comes; ends with the turn."""
-        while True:
-            while self._frames:
-                frame = self._frames.popleft()
-                if isinstance(frame, _End):
-                    return
-                self._waiting -= frame.end - frame.start
-                yield frame
-            self._arrived.clear()
-            await self._arrived.wait()  # the turn's maximum length is the core's deadline for this
-
-    def _pass_on(self, frame: PcmFrame) -> None:
-        length = frame.end - frame.start
-        self.seconds += length
-        self._waiting += length
-        self._frames.append(frame)
-        if self._waiting > _MAX_WAITING:
-            dropped = self._frames.popleft()
-            assert isinstance(dropped, PcmFrame)
-            self._waiting -= dropped.end - dropped.start
-            logs.audio_event("recognizer_lags", item=self.item_id, dropped_at=dropped.start)
-        self._arrived.set()
+_EASY_WAITING = 5.0
+"""Seconds of a turn that may wait for the recognizer when a client that can be held back sends more."""
+_EASY_TURNS = 2
+"""Turns whose words may be due when such a client sends more."""
 
 
 class Hearing:
     """Owned by one session. ``hear`` is synchronous; recognitions are tasks of ``tasks``.
 
     ``delay`` is how old, in seconds, the transport's newest sound always is when it is heard: a jitter buffer
-    must not be paid for by who waits for the end of a turn.
+    must not be paid for by who waits for the end of a turn. ``drift`` is how fast, in seconds per second, the
+    least delay may be found to have grown: a clock's error, or the pauses of a client that sends no silence.
     """
 
     def __init__(
@@ -119,19 +61,22 @@ class Hearing:
         clock: Callable[[], float],
         tasks: Tasks,
         delay: float = 0.0,
+        drift: float = CLOCK_DRIFT,
     ) -> None:
         self._delay = delay
+        self._drift = drift
         self._activity = activity
         self._recognizer = recognizer
         self._request = request
         self._post = post
         self._clock = clock
         self._tasks = tasks
+        self._noise_reduction: NoiseReduction | None = None
         self._ring: deque[PcmFrame] = deque()
         self._lag: float | None = None
         self._last_speech_end = 0.0
-        self._open: _Recognition | None = None
-        self._closing: _Recognition | None = None
+        self._open: Recognition | None = None
+        self._closing: Recognition | None = None
         self._closer: asyncio.TimerHandle | None = None
         self._running: dict[str, asyncio.Task[None]] = {}
         self._loop = asyncio.get_running_loop()
@@ -142,6 +87,8 @@ class Hearing:
     def hear(self, frame: PcmFrame) -> None:
         """Take 20 ms of the caller's sound, 16 kHz mono."""
         self._follow_clock(frame)
+        if self._noise_reduction:
+            frame = self._noise_reduction.feed(frame)
         self._ring.append(frame)
         while self._ring[0].end < frame.end - _RING:
             self._ring.popleft()
@@ -155,12 +102,42 @@ class Hearing:
         if recognition := self._closing or self._open:
             self._push(recognition, frame)
 
+    def set_options(
+        self, *, threshold: float | None, noise_reduction: tuple[NoiseKind, float] | None
+    ) -> None:
+        """Hear by these from the next frame on, whatever goes on. May be called as often as one likes.
+
+        ``threshold``: how clear speech must be, 0 to 1; ``None`` is the middle, 0.5. ``noise_reduction``:
+        where the microphone is, and the strength, 0 to 1.
+        """
+        self._activity.threshold = 0.5 if threshold is None else threshold
+        if noise_reduction is None:
+            self._noise_reduction = None
+            return
+        if self._noise_reduction is None:
+            self._noise_reduction = NoiseReduction("near_field")
+            for frame in self._ring:  # so that it knows the noise already, and nobody hears it begin
+                self._noise_reduction.feed(frame)
+        self._noise_reduction.kind, self._noise_reduction.strength = noise_reduction
+
+    @property
+    def lag(self) -> float:
+        """How many seconds session time is ahead of audio time."""
+        return self._session_time(0.0)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether more sound can be heard now without any being dropped."""
+        n_due = len(self._running) - (self._open is not None)
+        waiting = self._open.waiting if self._open else 0.0
+        return n_due <= _EASY_TURNS and waiting <= _EASY_WAITING
+
     def open_turn(self, item_id: str, at: float) -> None:
         """Begin to recognize what was said from ``at`` (session time) on."""
-        recognition = _Recognition(item_id)
+        recognition = Recognition(item_id, self._session_time)
         self._open = recognition
         self._running[item_id] = self._tasks.start(self._recognize(recognition), f"{item_id}/stt")
-        begin = at - self._session_time(0.0)
+        begin = at - self.lag
         # The newest frame is pushed by ``hear``, if that is what led here; else a turn before has had it.
         for frame in list(self._ring)[:-1]:
             if frame.end > begin:
@@ -186,6 +163,15 @@ class Hearing:
             self._open = None
         if task := self._running.pop(item_id, None):
             task.cancel()
+
+    def recognize_recording(self, item_id: str, samples: Samples) -> None:
+        """Recognize what was recorded before, ``(n,)`` int16 mono at 16 kHz; words count from its start."""
+        length = len(samples) / HEARING_RATE_HZ
+        recording = Recognition(item_id, lambda at: at, max_waiting=length + _FRAME)
+        for begin in range(0, len(samples), HEARING_FRAME):
+            recording.push(PcmFrame(samples[begin : begin + HEARING_FRAME], begin), is_speech=True, pause=0.0)
+        recording.close()
+        self._running[item_id] = self._tasks.start(self._recognize(recording), f"{item_id}/stt")
 
     def close(self) -> None:
         """Let no timer fire any more; may be called twice."""
@@ -230,7 +216,7 @@ class Hearing:
             self._watch.cancel()
             self._watch = None
 
-    def _push(self, recognition: _Recognition, frame: PcmFrame) -> None:
+    def _push(self, recognition: Recognition, frame: PcmFrame) -> None:
         is_speech = self._activity.is_speech
         recognition.push(frame, is_speech=is_speech, pause=frame.end - self._last_speech_end)
 
@@ -240,12 +226,12 @@ class Hearing:
         if self._lag is None or lag < self._lag:
             self._lag = lag
         else:
-            self._lag = min(lag, self._lag + _DRIFT * (frame.end - frame.start))
+            self._lag = min(lag, self._lag + self._drift * (frame.end - frame.start))
 
     def _session_time(self, audio_time: float) -> float:
         return audio_time + (self._lag or 0.0) - self._delay
 
-    async def _recognize(self, recognition: _Recognition) -> None:
+    async def _recognize(self, recognition: Recognition) -> None:
         item_id = recognition.item_id
         result: Event
         try:
@@ -259,7 +245,7 @@ class Hearing:
         if self._running.pop(item_id, None):
             self._post(result)
 
-    async def _listen(self, recognition: _Recognition) -> Event:
+    async def _listen(self, recognition: Recognition) -> Event:
         item_id = recognition.item_id
         transcripts = self._recognizer.recognize(recognition.frames(), self._request())
         async with aclosing(transcripts):
@@ -271,6 +257,7 @@ class Hearing:
                         transcript.confidence,
                         transcript.language,
                         round(recognition.seconds, 3),
+                        recognition.place(transcript.words),
                     )
                 self._post(events.TranscriptInterim(item_id, transcript.text))
         raise ProviderCrashed("The recognizer ended without a result.", provider=self._recognizer.name)
