@@ -2,25 +2,31 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from voicertc.agents.base import Agent, AgentRequest
+from voicertc.agents.base import Agent, AgentPiece, AgentRequest
 from voicertc.agents.chat import (
     CALL_BEGINS,
     INSTRUCTIONS,
+    SILENCE,
     SPEAKING_STYLE,
+    TOOL_STYLE,
     ChatAgent,
     ChatOptions,
     messages_of,
 )
 from voicertc.core.items import Item, Kind, Role, Status
+from voicertc.core.options import Tool, ToolChoice
+from voicertc.core.replies import Cause, CutShort, ToolCall, Usage
 from voicertc.errors import ProviderCrashed, ProviderError
-from voicertc.providers.base import Message
+from voicertc.providers.base import AnswerPiece, AnswerRequest, Message
 from voicertc.providers.openai_chat import OpenAIChat, OpenAIChatOptions
 from voicertc.providers.openai_client import OpenAIClient, OpenAIOptions
 from voicertc.providers.secret import Secret
-from voicertc.testing.fake_openai import FakeOpenAI, Scenario
+from voicertc.testing.fake_openai import Calls, FakeOpenAI, Scenario
 
 
 class Session:
@@ -40,10 +46,10 @@ class Parrot:
 
     name = "parrot"
 
-    def __init__(self, *pieces: str, error: ProviderError | None = None) -> None:
+    def __init__(self, *pieces: AnswerPiece, error: ProviderError | None = None) -> None:
         self.pieces = pieces
         self.error = error
-        self.asked: list[Sequence[Message]] = []
+        self.asked: list[tuple[Sequence[Message], AnswerRequest]] = []
         self.log: list[str] = []
 
     async def start(self) -> None:
@@ -52,8 +58,10 @@ class Parrot:
     async def close(self) -> None:
         self.log.append("closed")
 
-    async def stream(self, messages: Sequence[Message]) -> AsyncGenerator[str, None]:
-        self.asked.append(messages)
+    async def stream(
+        self, messages: Sequence[Message], request: AnswerRequest
+    ) -> AsyncGenerator[AnswerPiece, None]:
+        self.asked.append((messages, request))
         try:
             for piece in self.pieces:
                 yield piece
@@ -65,10 +73,11 @@ class Parrot:
 
 SYSTEM = Message(Role.SYSTEM, f"{INSTRUCTIONS}\n\n{SPEAKING_STYLE}")
 BEGIN = Message(Role.USER, CALL_BEGINS)
+TOOLS = (Tool("get_time", "Returns the time."),)
 
 
-def request(*history: Item, instructions: str = "", language: str | None = None) -> AgentRequest:
-    return AgentRequest(history, Session(), instructions=instructions, language=language)
+def request(*history: Item, **more: Any) -> AgentRequest:
+    return AgentRequest(history, Session(), **more)
 
 
 def user(text: str | None, item_id: str = "u") -> Item:
@@ -114,8 +123,6 @@ def test_what_was_not_heard_is_left_out() -> None:
         assistant(None, Status.INCOMPLETE),
         assistant("  "),
         user(None),
-        Item("f", Role.ASSISTANT, None, kind=Kind.FUNCTION_CALL, call_id="c", name="f", arguments="{}"),
-        Item("o", Role.USER, "sunny", kind=Kind.FUNCTION_CALL_OUTPUT, call_id="c"),
         user("Still there?"),
     ) == [("user", "Hello. Still there?")]
 
@@ -208,8 +215,28 @@ def test_system_items_are_never_forgotten() -> None:
     assert messages[0].text.endswith("Her name is Ada.")
 
 
-async def said(agent: ChatAgent, *history: Item) -> list[str]:
-    return [text async for text in agent.reply(request(*history))]
+def test_silence_is_told_as_if_the_user_said_so() -> None:
+    for history, expected in (
+        ((), [Message(Role.USER, SILENCE)]),
+        (
+            (assistant("Hello."),),
+            [BEGIN, Message(Role.ASSISTANT, "Hello."), Message(Role.USER, SILENCE)],
+        ),
+        ((user("Well"),), [Message(Role.USER, f"Well {SILENCE}")]),
+    ):
+        assert messages_of(request(*history, cause=Cause.IDLE), ChatOptions()) == [SYSTEM, *expected]
+
+
+def test_with_functions_the_style_says_how_to_speak_of_them() -> None:
+    for options, prompt in (
+        (ChatOptions(), f"{INSTRUCTIONS}\n\n{SPEAKING_STYLE}\n\n{TOOL_STYLE}"),
+        (ChatOptions(style=""), INSTRUCTIONS),
+    ):
+        assert messages_of(request(user("Hi."), tools=TOOLS), options)[0].text == prompt
+
+
+async def said(agent: ChatAgent, *history: Item, **more: Any) -> list[AgentPiece]:
+    return [piece async for piece in agent.reply(request(*history, **more))]
 
 
 async def test_markup_is_not_said() -> None:
@@ -217,21 +244,43 @@ async def test_markup_is_not_said() -> None:
     assert await said(agent, user("Hi.")) == ["He", "llo", " there.", " ", "tea", ". milk"]
 
 
-@pytest.mark.parametrize("pieces", [(), ("",), ("**", "*\n")])
-async def test_an_answer_without_words_is_an_error(pieces: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("pieces", [(), ("",), ("**", "*\n"), (Usage(7, 0),)])
+async def test_an_answer_without_words_is_an_error(pieces: tuple[AnswerPiece, ...]) -> None:
     with pytest.raises(ProviderCrashed, match="without words") as caught:
         await said(ChatAgent(Parrot(*pieces)), user("Hi."))
     assert caught.value.provider == "parrot"
 
 
+async def test_calls_and_counts_are_passed_on_behind_what_is_said() -> None:
+    call, cut, usage = ToolCall("get_time"), CutShort("max_output_tokens"), Usage(7, 3)
+    model = Parrot("Let me **look", "**", call, call, cut, usage)
+    assert await said(ChatAgent(model), user("Hi.")) == ["Let me look", call, call, cut, usage]
+    may_become_an_address = "I see h"
+    assert await said(ChatAgent(Parrot(may_become_an_address, call)), user("Hi.")) == ["I see", " h", call]
+
+
+@pytest.mark.parametrize("piece", [ToolCall("get_time"), CutShort("max_output_tokens")])
+async def test_an_answer_without_words_may_be_a_call_or_cut_short(piece: AnswerPiece) -> None:
+    assert await said(ChatAgent(Parrot(piece, Usage())), user("Hi.")) == [piece, Usage()]
+
+
+async def test_the_model_is_told_what_it_may_call_and_how_much_it_may_say() -> None:
+    model = Parrot("Hello.")
+    wanted = AnswerRequest(TOOLS, ToolChoice("function", "get_time"), 20)
+    await said(
+        ChatAgent(model), user("Hi."), tools=TOOLS, tool_choice=wanted.tool_choice, max_output_tokens=20
+    )
+    assert [each[1] for each in model.asked] == [wanted]
+
+
 async def test_a_models_error_is_passed_on_after_what_was_said() -> None:
     broken = ProviderCrashed("gone", provider="parrot")
     agent = ChatAgent(Parrot("Hello", " the", error=broken))
-    heard: list[str] = []
+    heard: list[AgentPiece] = []
 
     async def listen() -> None:
-        async for text in agent.reply(request(user("Hi."))):
-            heard.append(text)
+        async for piece in agent.reply(request(user("Hi."))):
+            heard.append(piece)
 
     with pytest.raises(ProviderCrashed, match="gone"):
         await listen()
@@ -260,7 +309,9 @@ async def test_it_talks_to_openai() -> None:
         agent = ChatAgent(OpenAIChat(OpenAIChatOptions(), client), ChatOptions(style=""))
         await agent.start()
         history = (user("Oslo?"), assistant("Oslo is", Status.INCOMPLETE), user("No, Bergen."))
-        assert "".join(await said(agent, *history)) == "Bergen is nice. Do you ski?"
+        pieces = await said(agent, *history)
+        assert "".join(piece for piece in pieces if isinstance(piece, str)) == "Bergen is nice. Do you ski?"
+        assert pieces[-1] == Usage(18, 6)
         await agent.close()
         assert fake.requests_to("chat")[0].fields["messages"] == [
             {"role": "system", "content": INSTRUCTIONS},
@@ -268,3 +319,30 @@ async def test_it_talks_to_openai() -> None:
             {"role": "assistant", "content": "Oslo is —"},
             {"role": "user", "content": "No, Bergen."},
         ]
+
+
+async def test_openai_calls_a_function_of_the_clients_and_goes_on_from_its_answer() -> None:
+    look, both = "Let me look.", (ToolCall("get_time"), ToolCall("get_time", '{"in": "Oslo"}'))
+    async with FakeOpenAI(Scenario(replies=[Calls(both, look), "It is noon."])) as fake:
+        client = OpenAIClient(OpenAIOptions(base_url=fake.base_url, api_key=Secret(fake.api_key)))
+        agent = ChatAgent(OpenAIChat(OpenAIChatOptions(), client))
+        await agent.start()
+        history = [user("What time is it?")]
+        pieces = await said(agent, *history, tools=TOOLS)
+        assert [piece for piece in pieces if isinstance(piece, ToolCall)] == list(both)
+        history.append(assistant(look))
+        for call_id, call in zip("12", both, strict=True):
+            kind = Kind.FUNCTION_CALL
+            item = Item(call_id, Role.ASSISTANT, None, kind, call_id=call_id, name=call.name)
+            history.append(replace(item, arguments=call.arguments))
+        for call_id, time in zip("12", ("noon", "one"), strict=True):
+            history.append(Item(f"o{call_id}", text=time, kind=Kind.FUNCTION_CALL_OUTPUT, call_id=call_id))
+        assert "".join(map(str, (await said(agent, *history, tools=TOOLS))[:3])) == "It is noon."
+        await agent.close()
+    sent = fake.requests_to("chat")[1].fields["messages"][1:]
+    assert [(message["role"], message["content"]) for message in sent] == [
+        ("user", "What time is it?"),
+        ("assistant", look),
+        ("tool", "noon"),
+        ("tool", "one"),
+    ]

@@ -5,6 +5,7 @@ import re
 import weakref
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -14,7 +15,9 @@ from voicertc.agents.base import Agent, AgentRequest
 from voicertc.agents.offline import REACTIONS, OfflineAgent
 from voicertc.agents.offline_memory import Topic
 from voicertc.agents.offline_script import load
-from voicertc.core.items import Item, Role
+from voicertc.core.items import Item, Kind, Role
+from voicertc.core.options import Tool, ToolChoice
+from voicertc.core.replies import Cause
 
 SCRIPT = load("en")
 AFTERNOON = datetime(2026, 11, 20, 15, 20)
@@ -63,8 +66,8 @@ class Scene:
         self.add(Role.USER, text)
         return await self.replies(n_words)
 
-    async def replies(self, n_words: int | None = None) -> str:
-        request = AgentRequest(tuple(self.history), self.session)
+    async def replies(self, n_words: int | None = None, **more: Any) -> str:
+        request = AgentRequest(tuple(self.history), self.session, **more)
         reply = "".join([piece async for piece in self.agent.reply(request)])
         heard = reply if n_words is None else " ".join(reply.split()[:n_words])
         if heard:
@@ -448,6 +451,47 @@ async def test_no_text_makes_it_fail_or_act(texts: list[str]) -> None:
     for text in texts:
         assert await scene.hears(text)
     assert (scene.session.promises, scene.session.has_ended) == ({}, False)
+
+
+# --- silence, and functions of the client's -----------------------------------------------------------
+
+
+async def test_a_silent_user_is_asked_once_whether_they_are_there(scene: Scene) -> None:
+    await scene.hears("what time is it")
+    assert await scene.replies(cause=Cause.IDLE) == "Are you still there?"
+    assert await scene.replies(cause=Cause.IDLE) == ""
+    assert await scene.hears("yes, I'm still here") == "Good. What can I do for you?"
+    assert await scene.replies(cause=Cause.IDLE) == "Are you still there?"
+    assert await scene.hears("yes") == "All right. Just tell me what I can do."
+
+
+async def test_after_a_silence_an_open_question_is_put_again(scene: Scene) -> None:
+    await scene.hears("set a timer")
+    assert await scene.replies(cause=Cause.IDLE) == "Are you still there? For how long?"
+    assert await scene.hears("half an hour") == "Your thirty minute timer is running."
+
+
+async def test_a_silence_interrupts_no_story_and_answers_no_turn(scene: Scene) -> None:
+    await scene.hears("tell me a story", n_words=22)
+    await scene.replies(cause=Cause.IDLE)
+    assert (await scene.hears("go on")).startswith("Let me go on. There lived an old clockmaker")
+    scene.add(Role.USER, "set a timer for five minutes")
+    assert await scene.replies(cause=Cause.IDLE) == "Are you still there?"
+    assert scene.session.promises == {}
+
+
+async def test_a_silence_undoes_nothing(scene: Scene) -> None:
+    await scene.hears("set a timer for five minutes", n_words=0)
+    assert await scene.replies(cause=Cause.IDLE) == "Are you still there?"
+    assert len(scene.session.promises) == 1
+
+
+async def test_functions_are_not_called_and_what_they_gave_is_not_what_the_user_said(scene: Scene) -> None:
+    scene.add(Role.USER, "what day is it")
+    tools = {"tools": (Tool("get_day"),), "tool_choice": ToolChoice("required")}
+    for kind, text in ((Kind.FUNCTION_CALL, None), (Kind.FUNCTION_CALL_OUTPUT, "set a timer for one minute")):
+        scene.history.append(Item(kind.value, Role.USER, text, kind, call_id="1", name="get_day"))
+    assert await scene.replies(**tools) == "Today is Friday."
 
 
 # --- repeating, and manners -------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import pytest
 
 from voicertc.core.items import Role
 from voicertc.errors import ProviderBusy, ProviderCrashed, ProviderError, ProviderTimeout, ProviderUnavailable
-from voicertc.providers.base import Message
+from voicertc.providers.base import AnswerRequest, Message
 from voicertc.providers.openai_chat import OpenAIChat, OpenAIChatOptions
 from voicertc.providers.openai_client import OpenAIClient, OpenAIOptions
 from voicertc.providers.secret import Secret
@@ -23,8 +23,9 @@ REPLY = "Grüß dich, 世界! How are you? 😀"
 
 
 async def answer(chat: OpenAIChat) -> list[str]:
+    """The words of an answer."""
     async with asyncio.timeout(LIMIT):
-        return [text async for text in chat.stream(MESSAGES)]
+        return [piece async for piece in chat.stream(MESSAGES, AnswerRequest()) if isinstance(piece, str)]
 
 
 def event(told: object) -> bytes:
@@ -102,7 +103,7 @@ def test_each_server_is_sent_what_it_knows(
 ) -> None:
     client = OpenAIClient(OpenAIOptions(base_url=base_url, api_key=Secret("sk-x")))
     chat = OpenAIChat(OpenAIChatOptions(**options), client)
-    sent = chat._optional.of_request(chat._fields()).current
+    sent = chat._optional.of_request(chat._fields(AnswerRequest())).current
     assert sent == fields | {"stream_options": {"include_usage": True}}
 
 
@@ -123,7 +124,8 @@ async def test_half_characters_do_not_break_the_request() -> None:
         FakeOpenAI() as fake,
         started(OpenAIChat, OpenAIChatOptions(), fake) as chat,
     ):
-        async for _ in chat.stream([Message(Role.USER, "a\ud800b \ud83d\ude00 c\x00d\te")]):
+        message = Message(Role.USER, "a\ud800b \ud83d\ude00 c\x00d\te")
+        async for _ in chat.stream([message], AnswerRequest()):
             pass
         assert fake.requests[0].fields["messages"][0]["content"] == "a\ufffdb 😀 c d\te"
 
@@ -215,11 +217,11 @@ async def test_nothing_is_said_twice_after_a_break() -> None:
         FakeOpenAI(Scenario(faults={"chat": [Cut(after=2)]})) as fake,
         started(OpenAIChat, OpenAIChatOptions(), fake) as chat,
     ):
-        heard: list[str] = []
+        heard: list[object] = []
 
         async def listen() -> None:
-            async for text in chat.stream(MESSAGES):
-                heard.append(text)
+            async for piece in chat.stream(MESSAGES, AnswerRequest()):
+                heard.append(piece)
 
         with pytest.raises(ProviderCrashed):
             await listen()
@@ -266,7 +268,7 @@ async def test_a_barge_in_stops_the_model(how: str) -> None:
     ):
         async with asyncio.timeout(LIMIT):
             if how == "closed":
-                async with aclosing(chat.stream(MESSAGES)) as pieces:
+                async with aclosing(chat.stream(MESSAGES, AnswerRequest())) as pieces:
                     await anext(pieces)
             else:
                 task = asyncio.create_task(answer(chat))
@@ -320,7 +322,8 @@ async def test_answers_side_by_side_do_not_mix() -> None:
     ):
 
         async def ask(text: str) -> str:
-            return "".join([piece async for piece in chat.stream([Message(Role.USER, text)])])
+            pieces = chat.stream([Message(Role.USER, text)], AnswerRequest())
+            return "".join([piece async for piece in pieces if isinstance(piece, str)])
 
         said = await asyncio.gather(*(ask(f"number {n} of ten") for n in range(10)))
         assert said == [f"You said: number {n} of ten" for n in range(10)]

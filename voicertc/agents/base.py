@@ -10,10 +10,14 @@ sees the history as it was heard, so after a barge-in the last item ends where t
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable
-from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from dataclasses import dataclass, field
+from typing import Literal, Protocol, runtime_checkable
 
-from ..core.items import Item, Role
+from ..core.items import Item, Kind, Role
+from ..core.options import Tool, ToolChoice
+from ..core.replies import Cause, CutShort, ToolCall, Usage
+
+ToolPhase = Literal["started", "progress", "completed", "failed"]
 
 
 class AgentSession(Protocol):
@@ -41,34 +45,58 @@ class AgentSession(Protocol):
     def end_call(self) -> None:
         """End the call when the reply being given has been heard."""
 
+    def handed_off(self, agent: str) -> None:
+        """Tell clients that another agent, of this name, has taken over (``voicertc.handoff``)."""
+
+    def tool_progressed(self, name: str, phase: ToolPhase, message: str | None = None) -> None:
+        """Tell clients how far a tool has come that the agent runs itself (``voicertc.tool``)."""
+
 
 @dataclass(frozen=True, slots=True)
 class AgentRequest:
     """One reply that is wanted.
 
     ``history``: the items as heard, oldest first; the last is usually the user's. ``instructions``: the
-    system prompt in force. ``language``: ISO 639-1 or ``None``.
+    system prompt in force. ``language``: ISO 639-1 or ``None``. ``cause``: why a reply is wanted; for
+    ``Cause.IDLE`` the user has been silent for a while.
+
+    ``tools`` are functions that the client offers to run: yield a ``ToolCall``, and the client answers with
+    an item of kind ``function_call_output`` and asks again. ``max_output_tokens``: ``None`` for no limit.
     """
 
     history: tuple[Item, ...]
     session: AgentSession
     instructions: str = ""
     language: str | None = None
+    cause: Cause = Cause.TURN
+    tools: tuple[Tool, ...] = ()
+    tool_choice: ToolChoice = field(default_factory=ToolChoice)
+    max_output_tokens: int | None = None
 
     @property
     def user_text(self) -> str:
-        """What the user said since the last reply, joined; empty when they said nothing."""
+        """What the user said since the last reply, joined; empty when they said nothing.
+
+        A function call is a reply; what a function gave back is not what the user said.
+        """
         words: list[str] = []
         for item in reversed(self.history):
-            if item.role is Role.ASSISTANT and item.text:  # one that was cut unheard answered nothing
+            if item.kind is Kind.FUNCTION_CALL:
                 break
-            if item.role is Role.USER and item.text:
+            if item.kind is not Kind.MESSAGE or not item.text:  # what was cut unheard answered nothing
+                continue
+            if item.role is Role.ASSISTANT:
+                break
+            if item.role is Role.USER:
                 words.append(item.text)
         return " ".join(reversed(words))
 
 
-AgentFunction = Callable[[AgentRequest], AsyncGenerator[str, None]]
-"""The smallest agent: an async generator function of text."""
+AgentPiece = str | ToolCall | Usage | CutShort
+"""What an agent yields: text to be said, calls of the client's tools, and what a language model tells."""
+
+AgentFunction = Callable[[AgentRequest], AsyncGenerator[AgentPiece, None]]
+"""The smallest agent: an async generator function of text, and of tool calls where the client has tools."""
 
 
 @runtime_checkable
@@ -87,8 +115,11 @@ class Agent(Protocol):
     def greeting(self) -> str | None:
         """What it says first, unless the settings say otherwise; ``None`` for the language's own greeting."""
 
-    def reply(self, request: AgentRequest) -> AsyncGenerator[str, None]:
-        """Yield the reply's text in pieces of any size; their concatenation is what is said."""
+    def reply(self, request: AgentRequest) -> AsyncGenerator[AgentPiece, None]:
+        """Yield the reply's text in pieces of any size; their concatenation is what is said.
+
+        Tool calls come after the text that is said before them; the client's answer is another request.
+        """
 
     async def start(self) -> None:
         """Prepare, or raise ``ProviderUnavailable``. Called once, before the first call."""
@@ -111,7 +142,7 @@ class FunctionAgent:
         """The function's own name, with its module."""
         return f"{self._function.__module__}:{getattr(self._function, '__qualname__', 'agent')}"
 
-    def reply(self, request: AgentRequest) -> AsyncGenerator[str, None]:
+    def reply(self, request: AgentRequest) -> AsyncGenerator[AgentPiece, None]:
         """Call the function."""
         return self._function(request)
 

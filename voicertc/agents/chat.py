@@ -1,20 +1,23 @@
 """The agent behind a language model: history in, an answer fit to be spoken out.
 
 The model sees the conversation as it was heard: an answer that the user cut off ends where they cut it, with
-a dash, and it is told what the dash means. It is asked anew for every reply; nothing is remembered here.
+a dash, and it is told what the dash means. It is asked anew for every reply; nothing is remembered here, also
+not which functions it called: a call is an item of the history, and so is the client's answer.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
 
 from .. import languages
-from ..core.items import Item, Kind, Role, Status
+from ..core.items import Role
+from ..core.replies import Cause, Usage
 from ..errors import ProviderCrashed
-from ..providers.base import LanguageModel, Message
-from .base import AgentRequest
+from ..providers.base import AnswerRequest, LanguageModel, Message
+from .base import AgentPiece, AgentRequest
+from .chat_history import add, messages_from, recent
 from .spoken import SpokenText
 
 INSTRUCTIONS = "You are a friendly assistant on a live voice call."
@@ -32,13 +35,14 @@ user says now, do not start over.
 Speak the language the user speaks."""
 """What makes a chat model bearable on the telephone; it follows whatever instructions there are."""
 
-INTERRUPTED = " —"
-"""Put behind an answer that was cut off."""
+TOOL_STYLE = """\
+Before you call a function, say in a few words what you are about to do. Of what it gives back, tell what
+matters, never names or data as they stand there."""
+"""Added to the style where there are functions: else the user hears nothing while one runs."""
 CALL_BEGINS = "(The call begins.)"
 """Stands in for the user where the agent spoke first: many models' templates want the user to begin."""
-
-_STEP = 16
-"""Items by which the beginning of the history moves on: a prompt cache survives until it moves."""
+SILENCE = "(The user has said nothing for a while.)"
+"""Stands in for the user who is silent, when something is to be said all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +56,8 @@ class ChatOptions:
     max_items: int = 160
     """Items of the history the model is given: about an hour of talk."""
     max_chars: int = 24_000
-    """Characters of the history the model is given, 6,000 tokens: more delays the first word."""
+    """Characters of the history the model is given, 6,000 tokens: more delays the first word. Of what a
+    function gave back, half as many at most."""
 
 
 class ChatAgent:
@@ -78,18 +83,22 @@ class ChatAgent:
         """Close the language model."""
         await self._llm.close()
 
-    async def reply(self, request: AgentRequest) -> AsyncGenerator[str, None]:
+    async def reply(self, request: AgentRequest) -> AsyncGenerator[AgentPiece, None]:
         """Ask the model and yield its answer without markup; closing the generator cancels the model.
 
-        Raises ``ProviderError``, also when the answer holds nothing that could be said.
+        Raises ``ProviderError``, also when the answer holds nothing that could be said or done.
         """
         spoken = SpokenText()
         is_silent = True
-        async with aclosing(self._llm.stream(messages_of(request, self._options))) as pieces:
+        wanted = AnswerRequest(request.tools, request.tool_choice, request.max_output_tokens)
+        async with aclosing(self._llm.stream(messages_of(request, self._options), wanted)) as pieces:
             async for piece in pieces:
-                if text := spoken.feed(piece):
+                if text := spoken.feed(piece) if isinstance(piece, str) else spoken.flush():
                     is_silent = False
                     yield text
+                if not isinstance(piece, str):
+                    is_silent = is_silent and isinstance(piece, Usage)
+                    yield piece
         if text := spoken.flush():
             is_silent = False
             yield text
@@ -101,52 +110,28 @@ def messages_of(request: AgentRequest, options: ChatOptions) -> list[Message]:
     """Return what the model is asked: instructions, then the conversation as it was heard.
 
     Neighbours of the same role become one message, and the user comes first: templates of open models insist
-    on taking turns. Function calls are left out; a reply that needs them is not this agent's.
+    on taking turns.
     """
-    said = [message for item in _recent(request.history, options) if (message := _message(item))]
-    talk = [message for message in said if message.role is not Role.SYSTEM]
-    if not talk or talk[0].role is Role.ASSISTANT:
-        said.insert(said.index(talk[0]) if talk else len(said), Message(Role.USER, CALL_BEGINS))
-    return _merged([Message(Role.SYSTEM, _instructions(request, options)), *said])
+    items = recent(request.history, max_items=options.max_items, max_chars=options.max_chars)
+    told = messages_from(items, max_chars=options.max_chars)
+    if request.cause is Cause.IDLE:
+        add(told, Message(Role.USER, SILENCE))
+    first = next((place for place, message in enumerate(told) if message.role is not Role.SYSTEM), len(told))
+    if first == len(told) or told[first].role is Role.ASSISTANT:
+        told.insert(first, Message(Role.USER, CALL_BEGINS))
+    prompt = [Message(Role.SYSTEM, _instructions(request, options))]
+    if told[0].role is Role.SYSTEM:
+        add(prompt, told.pop(0))
+    return prompt + told
 
 
 def _instructions(request: AgentRequest, options: ChatOptions) -> str:
     """What never changes comes first, so that the provider's prompt cache holds it."""
     parts = [request.instructions.strip() or options.instructions, options.style]
+    if request.tools and options.style:
+        parts.append(TOOL_STYLE)
     code = request.language
     if code is not None:
         name = languages.get(code).name if code.split("-")[0].lower() in languages.known() else code
         parts.append(f"The user speaks {name}.")
     return "\n\n".join(part for part in parts if part)
-
-
-def _message(item: Item) -> Message | None:
-    """What was heard of an item, or ``None`` if that is nothing."""
-    text = (item.text or "").strip()
-    if item.kind is not Kind.MESSAGE or not text:
-        return None
-    is_cut = item.role is Role.ASSISTANT and item.status is Status.INCOMPLETE
-    return Message(item.role, text + INTERRUPTED if is_cut else text)
-
-
-def _recent(history: Sequence[Item], options: ChatOptions) -> Iterable[Item]:
-    """The newest items that fit, and all system items; the beginning moves in steps."""
-    left, start = options.max_chars, len(history)
-    while start > max(0, len(history) - options.max_items):
-        left -= len(history[start - 1].text or "")
-        if left < 0 and start < len(history):
-            break
-        start -= 1
-    if start:
-        start = min(-(-start // _STEP) * _STEP, len(history) - 1)
-    return [item for index, item in enumerate(history) if index >= start or item.role is Role.SYSTEM]
-
-
-def _merged(messages: Iterable[Message]) -> list[Message]:
-    merged: list[Message] = []
-    for message in messages:
-        if merged and merged[-1].role is message.role:
-            gap = "\n\n" if message.role is Role.SYSTEM else " "
-            message = Message(message.role, merged.pop().text + gap + message.text)
-        merged.append(message)
-    return merged

@@ -3,7 +3,8 @@
     history ──> open turn ──> Script.understand ──> Meaning ──> dialogue.answer ──> text
                                                       memory ──┘           └──> timers, hanging up
 
-It does nothing but what was asked for in so many words; everything else is not understood, and it says so.
+It does nothing but what was asked for in so many words; everything else is not understood, and it says so. A
+client's tools are nothing it was taught: it never calls one.
 What it understands and says stands in ``offline_en.toml``; nothing of it in the code.
 """
 
@@ -16,9 +17,10 @@ from datetime import datetime
 from weakref import WeakKeyDictionary
 
 from ..core.items import Item
+from ..core.replies import Cause
 from . import offline_talk, offline_timers
 from .base import AgentRequest, AgentSession
-from .offline_dialogue import Answer, Reactions, Situation, answer, reply
+from .offline_dialogue import Answer, Reactions, Situation, after_silence, answer, reply
 from .offline_memory import Memory, Timer, clauses, open_question, open_turn
 from .offline_script import Meaning, load
 
@@ -97,7 +99,8 @@ class OfflineAgent:
     def _answer(self, request: AgentRequest) -> Answer:
         conversation = self._conversations.get(request.session, _Conversation())
         now = self._monotonic()
-        turn = open_turn(request.history)
+        is_idle = request.cause is Cause.IDLE
+        turn = () if is_idle else open_turn(request.history)
         memory, meaning, done = self._hear(conversation, turn)
         memory = _expire(memory, now)
         situation = Situation(
@@ -109,7 +112,10 @@ class OfflineAgent:
             now=now,
             wall=self._clock(),
         )
-        given = answer(situation, REACTIONS) if turn else self._unasked(situation)
+        if is_idle:
+            given = after_silence(situation)
+        else:
+            given = answer(situation, REACTIONS) if turn else self._unasked(situation)
         has_acted = given.memory.timers != memory.timers
         if done:
             given = replace(given, text=f"{done} {given.text}")

@@ -116,6 +116,7 @@ def _remember(situation: Situation, given: Answer) -> Memory:
         given.memory,
         planned=(*given.memory.planned, Planned(given.text, after))[-N_PLANNED:],
         misses=given.memory.misses if was_missed else 0,
+        has_asked_after_user=False,
         n_replies=situation.memory.n_replies + 1,
     )
 
@@ -132,6 +133,16 @@ def missed(situation: Situation) -> Answer:
     if situation.question is None:
         return reply(situation, situation.say("missed.first"), memory=memory)
     return ask_again(situation, situation.question, "missed.question", memory)
+
+
+def after_silence(situation: Situation) -> Answer:
+    """Ask once whether the user is still there, and what was asked before; then leave them in peace."""
+    if situation.memory.has_asked_after_user:
+        return Answer("", situation.memory)
+    memory = replace(situation.memory, has_asked_after_user=True)
+    if situation.question is None:
+        return reply(situation, situation.say("idle.first"), memory=memory)
+    return ask_again(situation, situation.question, "idle.question", memory)
 
 
 def ask_again(situation: Situation, question: Question, key: str, memory: Memory | None = None) -> Answer:

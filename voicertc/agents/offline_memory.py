@@ -94,6 +94,8 @@ class Memory:
     """Replies so far; texts take turns by it."""
     misses: int = 0
     """Turns in a row that were not understood."""
+    has_asked_after_user: bool = False
+    """Whether it has asked if the user is still there, since their last turn."""
     quiz_next: int = 0
     quiz_asked: int = 0
     quiz_right: int = 0

@@ -165,8 +165,9 @@ def _says(table: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, ...]]]:
             yield name, _variations(intent["answers"])
         for key, texts in intent.get("says", {}).items():
             yield f"{name}.{key}", _variations(texts)
-    for key, texts in table["missed"].items():
-        yield f"missed.{key}", _variations(texts)
+    for name in ("missed", "idle"):
+        for key, texts in table[name].items():
+            yield f"{name}.{key}", _variations(texts)
 
 
 def _variations(texts: str | list[str]) -> tuple[str, ...]:

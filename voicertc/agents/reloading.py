@@ -21,7 +21,7 @@ from pathlib import Path
 from types import ModuleType
 
 from ..logs import event
-from .base import Agent, AgentRequest
+from .base import Agent, AgentPiece, AgentRequest
 from .loading import load_agent
 
 _log = logging.getLogger(__name__)
@@ -62,7 +62,7 @@ class ReloadingAgent:
         """The current version's greeting."""
         return self._current.greeting
 
-    def reply(self, request: AgentRequest) -> AsyncGenerator[str, None]:
+    def reply(self, request: AgentRequest) -> AsyncGenerator[AgentPiece, None]:
         """Let the version the session began with reply."""
         agent = self._sessions.setdefault(request.session.id, self._current)
         while len(self._sessions) > _MAX_SESSIONS:

@@ -8,12 +8,14 @@ is closed early (``aclose``, or cancellation of its task) must free what it hold
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from ..audio.pcm import PcmFrame, Samples
 from ..audio.speech_bounds import SpeechSign
 from ..core.items import Role
+from ..core.options import Tool, ToolChoice
+from ..core.replies import CutShort, ToolCall, Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,15 +26,30 @@ class Interim:
 
 
 @dataclass(frozen=True, slots=True)
+class HeardWord:
+    """One word that was heard, and when: seconds from the first frame that the recognizer was given.
+
+    ``confidence``: 0–1, or ``None`` if it gives none.
+    """
+
+    text: str
+    start: float
+    end: float
+    confidence: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Final:
     """What a recognizer heard in a whole turn; ``text`` may be empty.
 
-    ``confidence``: 0–1, or ``None`` if it gives none. ``language``: ISO 639-1, or ``None``.
+    ``confidence``: 0–1, or ``None`` if it gives none. ``language``: ISO 639-1, or ``None``. ``words``: the
+    text's in order, or none if it gives no times.
     """
 
     text: str
     confidence: float | None = None
     language: str | None = None
+    words: tuple[HeardWord, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +95,10 @@ class SpeechChunk:
 
 class SpeechActivity(Protocol):
     """The ears' attention in one call: whether its user speaks."""
+
+    threshold: float
+    """How clear speech must be for the client, 0 to 1; 0.5 at first, which is what the operator wants. It may
+    be set at any time, also while speech is going on."""
 
     @property
     def is_speech(self) -> bool:
@@ -131,19 +152,54 @@ class TextToSpeech(Provider, Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class AnsweredCall:
+    """A function that the model called, and what it gave back.
+
+    Call and answer are one value, because every service refuses one without the other.
+    """
+
+    call_id: str
+    name: str
+    arguments: str
+    """A JSON object, as text."""
+    output: str
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
-    """One message to a language model: who says it, and what."""
+    """One message to a language model: who says it, and what.
+
+    ``calls``: what an assistant called after its ``text``, which may be empty then, all at once.
+    """
 
     role: Role
     text: str
+    calls: tuple[AnsweredCall, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerRequest:
+    """What a language model may do in its answer. ``max_output_tokens``: ``None`` for its own bound."""
+
+    tools: tuple[Tool, ...] = ()
+    tool_choice: ToolChoice = field(default_factory=ToolChoice)
+    max_output_tokens: int | None = None
+
+
+AnswerPiece = str | ToolCall | CutShort | Usage
+"""What an answer is made of."""
 
 
 class LanguageModel(Provider, Protocol):
     """A language model: one call of ``stream`` for each reply."""
 
-    def stream(self, messages: Sequence[Message]) -> AsyncGenerator[str, None]:
+    def stream(
+        self, messages: Sequence[Message], request: AnswerRequest
+    ) -> AsyncGenerator[AnswerPiece, None]:
         """Yield the answer's text in pieces of any size, the first as early as possible.
 
-        ``messages``: instructions first, then the conversation, oldest first. At least one piece comes, or a
-        ``ProviderError`` is raised: an answer without words is an error. Thoughts are never yielded.
+        ``messages``: instructions first, then the conversation, oldest first. Behind the text come the calls,
+        each whole, with a JSON object as arguments; then ``CutShort``, if the model had to stop; then
+        ``Usage``, if it is known. An answer with none of the first three is a ``ProviderError``. Thoughts are
+        never yielded.
         """

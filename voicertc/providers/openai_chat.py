@@ -2,7 +2,7 @@
 
 ``POST /chat/completions`` with ``stream: true``: server-sent events, a few words each. What a model thinks
 (``reasoning_content``, ``<think>``) is never said. The answer is over when the model says so; what follows it
-(token counts, ``[DONE]``) is read in the background, since nobody should wait for it with the last clause.
+(token counts, ``[DONE]``) is read in the background: nobody should wait long for it with the last clause.
 """
 
 from __future__ import annotations
@@ -11,27 +11,30 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, aclosing
+from contextlib import AbstractAsyncContextManager, aclosing, suppress
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import cast
 
 import openai
 from openai.types.chat import ChatCompletionMessageParam
 
 from ..errors import ProviderCrashed, ProviderError
 from ..logs import event
-from .base import Message
+from .base import AnswerPiece, AnswerRequest, Message
 from .openai_access import NAME
 from .openai_client import OpenAIClient, StreamedResponse
+from .openai_deltas import Answer, Delta, read_chunk
 from .openai_errors import in_band_error
 from .openai_fields import OptionalFields, RequestFields, least_effort
-from .openai_stage import OpenAIStage, sendable
+from .openai_messages import written_messages, written_tools
+from .openai_stage import OpenAIStage
 from .patience import Patience
 from .sse import EventStream
-from .thoughts import ThoughtFilter
 
 _ENDING = 1.0
 """Seconds for what follows the last word; then the connection is given up."""
+_COUNTING = 0.25
+"""Seconds of those that an answer waits for its token counts, which come with the last word or never."""
 
 _log = logging.getLogger(__name__)
 
@@ -43,9 +46,11 @@ class OpenAIChatOptions:
     model: str = "gpt-6-luna"
     """The model: the fastest of its generation, when it does not think first."""
     reasoning_effort: str | None = "auto"
-    """How long it thinks; ``auto`` is the least the model takes, ``None`` leaves it to the server."""
+    """How long it thinks; ``auto`` is the least the model takes, ``None`` leaves it to the server. OpenAI's
+    models take functions here only if they do not think: where there are some, they are told not to."""
     max_tokens: int = 800
-    """Tokens of an answer at most, about five minutes of speech: a bound, not a wish."""
+    """Tokens of an answer at most, about five minutes of speech: a bound, not a wish. Clients may ask for
+    fewer."""
     temperature: float | None = None
     """Sampling temperature; reasoning models refuse it, so it is sent only if set."""
     service_tier: str | None = None
@@ -56,15 +61,6 @@ class OpenAIChatOptions:
     """Seconds until the first word: leaves the voice a third of the 12 s that a reply may take."""
     idle_timeout: float = 5.0
     """Seconds between two words: by then the listener has heard all there was."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Delta:
-    """What one event says: words, and why the answer is over if it is."""
-
-    text: str = ""
-    finish: str = ""
-    usage: Mapping[str, Any] | None = None
 
 
 class OpenAIChat(OpenAIStage):
@@ -83,112 +79,125 @@ class OpenAIChat(OpenAIStage):
         await asyncio.gather(*self._endings, return_exceptions=True)
         await super().close()
 
-    async def stream(self, messages: Sequence[Message]) -> AsyncGenerator[str, None]:
+    async def stream(
+        self, messages: Sequence[Message], request: AnswerRequest
+    ) -> AsyncGenerator[AnswerPiece, None]:
         """Yield the answer as it comes; closing the generator cancels the model."""
         patience = Patience(NAME, first=self.options.first_token_timeout, idle=self.options.idle_timeout)
-        thoughts = ThoughtFilter()
-        deltas = self._deltas(messages, patience)
-        finish, is_silent = "", True
+        answer = Answer()
+        deltas = self._deltas(messages, request, patience)
         try:
             async for delta in deltas:
-                text = thoughts.feed(delta.text) + (thoughts.flush() if delta.finish else "")
-                if text:
+                text = answer.take(delta)
+                if text or delta.calls:
                     patience.something_came()
-                    is_silent = False
+                if text:
                     yield text
-                if delta.finish:
-                    finish = delta.finish
+                if answer.finish:
                     break
         finally:
-            if finish:
-                self._end_later(deltas, finish)
+            if answer.finish:
+                self._end_later(deltas, answer)
             else:
                 await deltas.aclose()
-        if not finish:
+        if not answer.finish:
             raise ProviderCrashed(f"{NAME} ended its answer in the middle", provider=NAME)
-        if is_silent:
-            raise _wordless(finish)
+        for piece in answer.close(is_limited=request.max_output_tokens is not None):
+            yield piece
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_COUNTING):
+                await answer.counted.wait()
+        if answer.usage is not None:
+            yield answer.usage
 
-    async def _deltas(self, messages: Sequence[Message], patience: Patience) -> AsyncGenerator[_Delta, None]:
+    async def _deltas(
+        self, messages: Sequence[Message], request: AnswerRequest, patience: Patience
+    ) -> AsyncGenerator[Delta, None]:
         """Send the request and yield what each event says, to the end of the body."""
+        sent, tools = written_messages(messages), written_tools(request)
+        fields = self._optional.of_request(self._fields(request))
+        body = self.client.stream(
+            lambda api: self._send(api, sent, tools, fields), patience, fields, refuse=("text/html",)
+        )
         events = EventStream()
-        async with aclosing(self._request(messages, patience)) as body:
+        async with aclosing(body):
             async for piece in body:
                 for payload in _payloads(events, piece):
                     yield self._read(payload)
 
-    def _request(self, messages: Sequence[Message], patience: Patience) -> AsyncGenerator[bytes, None]:
-        sent = [{"role": message.role.value, "content": sendable(message.text)} for message in messages]
-        fields = self._optional.of_request(self._fields())
-        return self.client.stream(
-            lambda api: self._send(api, sent, fields), patience, fields, refuse=("text/html",)
-        )
-
     def _send(
-        self, api: openai.AsyncOpenAI, messages: list[dict[str, str]], fields: RequestFields
+        self,
+        api: openai.AsyncOpenAI,
+        messages: list[dict[str, object]],
+        tools: Mapping[str, object],
+        fields: RequestFields,
     ) -> AbstractAsyncContextManager[StreamedResponse]:
         return api.chat.completions.with_streaming_response.create(
             model=self.model,
             messages=cast("list[ChatCompletionMessageParam]", messages),
             stream=True,
-            extra_body=fields.current,
+            extra_body={**tools, **fields.current},
         )
 
     async def _rehearse(self, api: openai.AsyncOpenAI) -> None:
         """Send a request to nobody."""
-        message = {"role": "user", "content": "Hello."}
-        async with self._send(api, [message], self._optional.of_request(self._fields())):
+        message: dict[str, object] = {"role": "user", "content": "Hello."}
+        async with self._send(api, [message], {}, self._optional.of_request(self._fields(AnswerRequest()))):
             pass
 
-    def _fields(self) -> dict[str, object]:
+    def _fields(self, request: AnswerRequest) -> dict[str, object]:
         """What a server may refuse.
 
         A model of OpenAI's behind somebody else's address is a gateway: there, too, it must not think first.
         """
         options, least = self.options, least_effort(self.model)
         is_modern = self.client.options.is_openai or least is not None
+        must_not_think = options.reasoning_effort == "auto" or (least == "none" and bool(request.tools))
+        limit = min(options.max_tokens, request.max_output_tokens or options.max_tokens)
         return {
-            "max_completion_tokens" if is_modern else "max_tokens": options.max_tokens,
+            "max_completion_tokens" if is_modern else "max_tokens": limit,
             "stream_options": {"include_usage": True},
-            "reasoning_effort": least if options.reasoning_effort == "auto" else options.reasoning_effort,
+            "reasoning_effort": least if must_not_think else options.reasoning_effort,
             "temperature": options.temperature,
             "service_tier": options.service_tier,
             **options.extra,
         }
 
-    def _read(self, payload: bytes) -> _Delta:
+    def _read(self, payload: bytes) -> Delta:
         """Read one event; raise what it says if it is an error."""
         if payload == b"[DONE]":
-            return _Delta(finish="done")
+            return Delta(finish="done")
         try:
             told = json.loads(payload)
         except ValueError as error:
             raise ProviderCrashed(f"{NAME} sent an event that is no JSON", provider=NAME) from error
         if not isinstance(told, dict):
-            return _Delta()
+            return Delta()
         failure = told.get("error") or (told if told.get("object") == "error" else None)
         if failure:
             key = self.client.options.api_key
             raise in_band_error(failure, provider=NAME, key=key.reveal() if key else "")
-        return _delta(told)
+        return read_chunk(told)
 
-    def _end_later(self, deltas: AsyncGenerator[_Delta, None], finish: str) -> None:
+    def _end_later(self, deltas: AsyncGenerator[Delta, None], answer: Answer) -> None:
         """Read what follows the last word, so that the connection can be used again."""
-        ending = asyncio.create_task(_end(deltas, finish), name="openai/ending")
+        ending = asyncio.create_task(_end(deltas, answer), name="openai/ending")
         self._endings.add(ending)
         ending.add_done_callback(self._endings.discard)
 
 
-async def _end(deltas: AsyncGenerator[_Delta, None], finish: str) -> None:
-    usage: Mapping[str, Any] = {}
+async def _end(deltas: AsyncGenerator[Delta, None], answer: Answer) -> None:
     try:
         async with aclosing(deltas), asyncio.timeout(_ENDING):
             async for delta in deltas:
-                usage = delta.usage or usage
+                answer.note_usage(delta)
+                if delta.finish:
+                    answer.counted.set()
     except (ProviderError, TimeoutError) as error:
         event(_log, logging.DEBUG, "openai_ending_lost", reason=type(error).__name__)
-    counts = {"input_tokens": usage.get("prompt_tokens"), "output_tokens": usage.get("completion_tokens")}
-    event(_log, logging.DEBUG, "openai_answered", finish=finish, **counts)
+    finally:
+        answer.counted.set()
+    event(_log, logging.DEBUG, "openai_answered", finish=answer.finish, tokens=answer.usage)
 
 
 def _payloads(events: EventStream, piece: bytes) -> Iterator[bytes]:
@@ -196,27 +205,3 @@ def _payloads(events: EventStream, piece: bytes) -> Iterator[bytes]:
         yield from events.feed(piece)
     except ValueError as error:
         raise ProviderCrashed(f"{NAME} sent {error}", provider=NAME) from error
-
-
-def _delta(chunk: Mapping[str, Any]) -> _Delta:
-    """Read a ``chat.completion.chunk``; whatever is not as it should be says nothing."""
-    usage = chunk.get("usage")
-    choices = chunk.get("choices")
-    choice = choices[0] if isinstance(choices, list) and choices else None
-    if not isinstance(choice, dict):
-        return _Delta(usage=usage if isinstance(usage, dict) else None)
-    delta = choice.get("delta")
-    words = delta if isinstance(delta, dict) else {}
-    # A refusal is an answer too: the model says in its own words that it will not.
-    said = [words.get(name) for name in ("content", "refusal")]
-    return _Delta(
-        text="".join(each for each in said if isinstance(each, str)),
-        finish=str(choice.get("finish_reason") or ""),
-        usage=usage if isinstance(usage, dict) else None,
-    )
-
-
-def _wordless(finish: str) -> ProviderError:
-    if finish == "content_filter":
-        return ProviderError(f"{NAME} withheld its answer (content_filter)", provider=NAME)
-    return ProviderCrashed(f"{NAME} answered without words (finish_reason {finish})", provider=NAME)

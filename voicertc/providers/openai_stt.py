@@ -1,7 +1,8 @@
 """Hearing by OpenAI's file endpoint: a turn's sound is collected and sent as one WAV file at its end.
 
 ``POST /audio/transcriptions``, which gpt-transcribe, whisper servers, vLLM and speaches all have. It gives no
-interims. The connection is opened while the user still speaks, so the turn's end costs one request only.
+interims and no times of words. The connection is opened while the user still speaks, so the turn's end costs
+one request only.
 """
 
 from __future__ import annotations

@@ -15,32 +15,34 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Self, TypeAlias
+from typing import Any, Self, TypeAlias, TypeVar
 
 from aiohttp import web
 
 from .openai_answers import (
     chat_chunks,
     chat_completion,
+    chat_pieces,
     model,
     model_list,
     transcript_events,
     transcription,
     usage_of,
 )
+from .openai_chat_rules import check_chat
 from .openai_exchange import Exchange, wav_header
+from .openai_refusals import RefusedError
 from .openai_rules import (
     MODELS,
-    RefusedError,
-    check_chat,
     check_key,
     check_speech,
     check_transcription,
     refuse_fields,
 )
 from .openai_scenario import (
+    Calls,
     Cut,
     Endpoint,
     FailInside,
@@ -54,6 +56,7 @@ from .openai_scenario import (
 )
 
 __all__ = [
+    "Calls",
     "Cut",
     "FailInside",
     "FakeOpenAI",
@@ -69,6 +72,7 @@ __all__ = [
 _MAX_RECORDS = 1000
 """Requests remembered: a benchmark may send any number."""
 _MAX_BODY = 32 << 20
+_T = TypeVar("_T")
 _Answer: TypeAlias = Callable[[Exchange], Awaitable[web.StreamResponse]]
 
 
@@ -202,27 +206,34 @@ class FakeOpenAI:
         scenario, body = self.scenario, exchange.record.fields
         if scenario.is_strict:
             check_chat(body)
-        messages, name = body.get("messages", []), str(body.get("model"))
-        if callable(scenario.replies):
-            text = scenario.replies(messages)
-        else:
-            text = self._in_turn("chat", scenario.replies)
-        usage = usage_of(messages, text)
+        said = self._reply(body.get("messages", []))
+        pieces = chat_pieces(said.text, said.calls, scenario)
+        limit = body.get("max_completion_tokens") or body.get("max_tokens") or len(pieces)
+        finish = "length" if len(pieces) > limit else _finish(scenario.finish_reason, said, body)
+        name, usage = str(body.get("model")), usage_of(body, min(len(pieces), limit), scenario.cached_tokens)
         if not body.get("stream"):
+            if len(pieces) > limit:
+                text = "".join(piece.get("content", "") for piece in pieces[:limit])
+                said = Calls((), text)
             await asyncio.sleep(scenario.first_token_delay)
             return exchange.whole(
-                web.json_response(chat_completion(name, text, scenario.finish_reason, usage))
+                web.json_response(chat_completion(name, said.text, said.calls, finish, usage))
             )
         wants_usage = bool((body.get("stream_options") or {}).get("include_usage"))
         chunks = chat_chunks(
             name,
-            text,
+            pieces[:limit],
             thoughts=scenario.thoughts,
-            finish_reason=scenario.finish_reason,
-            has_null_content=scenario.has_null_content,
+            finish_reason=finish,
+            has_null_content=scenario.has_null_content or not said.text,
             usage=usage if wants_usage else None,
         )
         return await exchange.send_events(chunks, lead=1)
+
+    def _reply(self, messages: Sequence[Mapping[str, Any]]) -> Calls:
+        replies = self.scenario.replies
+        reply = replies(messages) if callable(replies) else self._in_turn("chat", replies)
+        return reply if isinstance(reply, Calls) else Calls((), reply)
 
     async def _speak(self, exchange: Exchange) -> web.StreamResponse:
         scenario, body = self.scenario, exchange.record.fields
@@ -246,6 +257,13 @@ class FakeOpenAI:
             raise RefusedError(message, status=404, code="model_not_found", param="model")
         return exchange.whole(web.json_response(model(name)))
 
-    def _in_turn(self, endpoint: Endpoint, texts: Sequence[str]) -> str:
+    def _in_turn(self, endpoint: Endpoint, answers: Sequence[_T]) -> _T:
         turn = next(self._turns.setdefault(endpoint, itertools.count()))
-        return texts[min(turn, len(texts) - 1)]
+        return answers[min(turn, len(answers) - 1)]
+
+
+def _finish(reason: str, said: Calls, body: Mapping[str, Any]) -> str:
+    """Return the ``finish_reason``; OpenAI's is ``stop`` if the function to call was chosen by name."""
+    if reason == "stop" and said.calls and not isinstance(body.get("tool_choice"), dict):
+        return "tool_calls"
+    return reason

@@ -11,7 +11,8 @@ from typing import Any, NoReturn
 
 from aiohttp import web
 
-from .openai_rules import RefusedError, WavFile, check_wav
+from .openai_refusals import RefusedError
+from .openai_rules import WavFile, check_wav
 from .openai_scenario import Cut, Endpoint, FailInside, Fault, ReceivedRequest, Refuse, Scenario, Send, Stall
 
 

@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from ..audio.pcm import PLAYOUT_RATE_HZ, Samples
+from ..core.replies import ToolCall
 
 Endpoint = Literal["transcriptions", "chat", "speech", "models"]
 Outcome = Literal["open", "answered", "refused", "failed", "left"]
@@ -74,7 +75,17 @@ Fault: TypeAlias = Refuse | Cut | Stall | FailInside | Send
 
 Transcripts: TypeAlias = Sequence[str] | Callable[[Samples], str]
 """In the order of the requests, the last one for ever; or what is in this sound, ``(n,)`` int16 mono."""
-Replies: TypeAlias = Sequence[str] | Callable[[Sequence[Mapping[str, Any]]], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """An answer that calls functions, and says ``text`` before."""
+
+    calls: tuple[ToolCall, ...]
+    text: str = ""
+
+
+Replies: TypeAlias = Sequence[str | Calls] | Callable[[Sequence[Mapping[str, Any]]], str | Calls]
 """In the order of the requests, the last one for ever; or what to answer to these messages."""
 
 
@@ -97,11 +108,21 @@ class Scenario:
     """Until the transcript, from the end of the upload."""
 
     replies: Replies = ("Hello. How can I help you?",)
-    """What the language model answers; a token is a word with the space before it."""
+    """What the language model answers; a token is a word with the space before it, or a piece of a call."""
     thoughts: str = ""
     """What it thinks first, as ``reasoning_content``."""
     finish_reason: str = "stop"
-    """How an answer ends."""
+    """How an answer ends, unless it calls functions or is too long."""
+    call_piece: int | None = 6
+    """Characters of a call's arguments in each piece; ``None``: each call whole, as Ollama sends it."""
+    mixes_calls: bool = False
+    """Send the pieces of several calls by turns."""
+    call_index: Literal["counted", "zero", "missing"] = "counted"
+    """How calls are numbered; Ollama has done it in all three ways (ollama/ollama#7881, #15457)."""
+    has_call_ids: bool = True
+    """Give each call an id."""
+    cached_tokens: int = 0
+    """Tokens of a prompt that are said to come from the cache, at most all of them."""
     first_token_delay: float = 0.0
     token_interval: float = 0.0
 

@@ -1,0 +1,197 @@
+"""An answer of Chat Completions as it comes: words, function calls in pieces, token counts.
+
+event ──read_chunk──> Delta ──Answer.take──> text, at once
+                            └─ Answer.close ─> calls and CutShort, when the model has come to an end
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..core.replies import CutShort, ToolCall, Usage
+from ..errors import ProviderCrashed, ProviderError
+from .openai_access import NAME
+from .openai_messages import is_object
+from .thoughts import ThoughtFilter
+
+_CUT_SHORT = {"length": "max_output_tokens", "content_filter": "content_filter"}
+_MAX_CALLED = 1 << 18
+"""Pieces and characters of an answer's function calls, all told: far more than a bound of tokens allows."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallPiece:
+    """A piece of a function call: ``id`` and ``name`` come with the first, ``index`` tells calls apart."""
+
+    index: int | None
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """What one event says; ``finish`` is why the answer is over, if it is."""
+
+    text: str = ""
+    calls: tuple[CallPiece, ...] = ()
+    finish: str = ""
+    usage: Usage | None = None
+
+
+class Answer:
+    """One answer, put together. ``counted`` is set as soon as ``usage`` is known, or will never be."""
+
+    def __init__(self) -> None:
+        self.finish = ""
+        self.usage: Usage | None = None
+        self.counted = asyncio.Event()
+        self._thoughts = ThoughtFilter()
+        self._calls = _Calls()
+        self._is_silent = True
+
+    def take(self, delta: Delta) -> str:
+        """Take what an event says and return what is to be said of it."""
+        text = self._thoughts.feed(delta.text) + (self._thoughts.flush() if delta.finish else "")
+        self._is_silent = self._is_silent and not text
+        self._calls.feed(delta.calls)
+        self.finish = delta.finish
+        self.note_usage(delta)
+        return text
+
+    def note_usage(self, delta: Delta) -> None:
+        """Take the token counts alone: of what comes behind the end."""
+        if delta.usage is not None:
+            self.usage = delta.usage
+            if self.finish:  # servers that count as they go have more to say before
+                self.counted.set()
+
+    def close(self, *, is_limited: bool) -> Iterator[ToolCall | CutShort]:
+        """Yield what the answer holds besides text; raise ``ProviderError`` if it is broken or holds nothing.
+
+        ``is_limited``: the client has set a limit. If that left no room for a word, it is what was wanted.
+        """
+        reason = _CUT_SHORT.get(self.finish)
+        calls = self._calls.whole(is_cut=reason is not None)
+        if self._is_silent and not calls and not (self.finish == "length" and is_limited):
+            raise _wordless(self.finish)
+        yield from calls
+        if reason is not None:
+            yield CutShort(reason)
+
+
+class _Calls:
+    """Puts function calls together. Servers differ in which pieces carry an index, an id, both or none."""
+
+    def __init__(self) -> None:
+        self._calls: list[_Call] = []
+        self._size = 0
+
+    def feed(self, pieces: Iterable[CallPiece]) -> None:
+        """Take the pieces of one event."""
+        for piece in pieces:
+            self._size += 1 + len(piece.name) + len(piece.arguments)
+            if self._size > _MAX_CALLED:
+                raise _broken("a function call that does not end")
+            call = self._call_of(piece)
+            call.id = call.id or piece.id
+            call.name = call.name or piece.name
+            call.arguments.append(piece.arguments)
+
+    def whole(self, *, is_cut: bool) -> list[ToolCall]:
+        """Return the calls in order; one that was ``is_cut`` in the middle is left out."""
+        calls: list[ToolCall] = []
+        for call in self._calls:
+            # A function without parameters is called with nothing at all by some servers, with {} by OpenAI.
+            arguments = "".join(call.arguments).strip() or ("" if is_cut else "{}")
+            if call.name and is_object(arguments):
+                calls.append(ToolCall(call.name, arguments))
+            elif not is_cut:
+                raise _broken("arguments that are no JSON object" if call.name else "a function without name")
+        return calls
+
+    def _call_of(self, piece: CallPiece) -> _Call:
+        """Return the call that a piece belongs to: of those with its index, the last."""
+        calls = [call for call in self._calls if piece.index is None or call.index == piece.index]
+        if calls:
+            last = calls[-1]
+            is_named_anew = last.id != piece.id if last.id and piece.id else piece.index is None
+            if not piece.name or not is_named_anew:
+                return last
+        self._calls.append(_Call(piece.index))
+        return self._calls[-1]
+
+
+class _Call:
+    """One function call, as far as it has come."""
+
+    def __init__(self, index: int | None) -> None:
+        self.index = index
+        self.id = ""
+        self.name = ""
+        self.arguments: list[str] = []
+
+
+def read_chunk(chunk: Mapping[str, Any]) -> Delta:
+    """Read a ``chat.completion.chunk``; whatever is not as it should be says nothing."""
+    usage = _usage(chunk.get("usage"))
+    choices = chunk.get("choices")
+    choice = choices[0] if isinstance(choices, list) and choices else None
+    if not isinstance(choice, dict):
+        return Delta(usage=usage)
+    delta = _object(choice.get("delta"))
+    pieces = delta.get("tool_calls")
+    return Delta(
+        # A refusal is an answer too: the model says in its own words that it will not.
+        text=_text(delta.get("content")) + _text(delta.get("refusal")),
+        calls=tuple(_piece(_object(piece)) for piece in pieces) if isinstance(pieces, list) else (),
+        finish=str(choice.get("finish_reason") or ""),
+        usage=usage,
+    )
+
+
+def _piece(piece: Mapping[str, Any]) -> CallPiece:
+    function, index = _object(piece.get("function")), piece.get("index")
+    return CallPiece(
+        index=index if isinstance(index, int) else None,
+        id=_text(piece.get("id")),
+        name=_text(function.get("name")),
+        arguments=_text(function.get("arguments")),
+    )
+
+
+def _usage(usage: object) -> Usage | None:
+    if not isinstance(usage, dict) or not isinstance(usage.get("prompt_tokens"), int):
+        return None
+    details = _object(usage.get("prompt_tokens_details"))
+    return Usage(
+        _count(usage.get("prompt_tokens")),
+        _count(usage.get("completion_tokens")),
+        _count(details.get("cached_tokens")),
+    )
+
+
+def _object(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _count(value: object) -> int:
+    return max(0, value) if isinstance(value, int) else 0
+
+
+def _wordless(finish: str) -> ProviderError:
+    if finish == "content_filter":
+        return ProviderError(f"{NAME} withheld its answer (content_filter)", provider=NAME)
+    return ProviderCrashed(f"{NAME} answered without words (finish_reason {finish})", provider=NAME)
+
+
+def _broken(what: str) -> ProviderCrashed:
+    """Say what is wrong with a call, not what it says: arguments are private."""
+    return ProviderCrashed(f"{NAME} called {what}", provider=NAME)
