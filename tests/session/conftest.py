@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable
 
 import pytest
 
+from voicertc.agents.base import Agent
+from voicertc.audio.pcm import Samples
 from voicertc.core.options import ConversationOptions, Phrases
 from voicertc.providers.base import Final
 from voicertc.session.session import Services, Session, SessionSetup
@@ -24,15 +26,16 @@ class Stage:
         setup: SessionSetup = QUIET,
         voice: FakeVoice | None = None,
         recognizer: FakeRecognizer | None = None,
-        agent: ScriptedAgent | None = None,
+        agent: Agent | None = None,
         hearing_delay: float = 0.0,
+        sink: Callable[[str, Samples], None] | None = None,
     ) -> None:
         self.recognizer = recognizer or FakeRecognizer(script)
         self.agent = agent or ScriptedAgent(answer)
         self.voice = voice or FakeVoice()
         services = Services(self.recognizer, self.agent, self.voice, LoudnessDetector())
         self.session = Session(
-            services, setup, session_id="sess_test", id_prefix="", hearing_delay=hearing_delay
+            services, setup, session_id="sess_test", id_prefix="", hearing_delay=hearing_delay, sink=sink
         )
         self.line = Line(self.session)
 

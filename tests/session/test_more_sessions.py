@@ -78,7 +78,7 @@ def test_a_written_reply_that_stalls_is_given_up() -> None:
             if len(request.history) == 1:
                 await asyncio.Event().wait()
 
-        stage = Stage(agent=as_agent(stalls))  # type: ignore[arg-type]
+        stage = Stage(agent=as_agent(stalls))
         written = events.ResponseRequested(ReplyRequest(Cause.CLIENT, output=Modality.TEXT))
         stage.session.post(events.ItemSubmitted(Item("mine", Role.USER, "hello")))
         stage.session.post(written)
@@ -145,7 +145,7 @@ def test_a_service_that_will_not_be_cancelled_does_not_keep_the_call() -> None:
                     await asyncio.sleep(20.0)
                 yield "Never."
 
-        stage = Stage(["hello"], agent=as_agent(stubborn))  # type: ignore[arg-type]
+        stage = Stage(["hello"], agent=as_agent(stubborn))
         stage.line.says(1.0, lasts=1.0)
         await stage.line.run(until=4.0)
         began = asyncio.get_running_loop().time()
@@ -459,7 +459,7 @@ def test_a_bug_while_the_last_words_of_a_reply_play_is_apologized_for_as_well() 
         await stage.line.run(until=3.4)
         assert stage.line.audible  # made to its end, and playing
         stage.session._conversation.handle = bug  # type: ignore[method-assign,assignment]
-        stage.session.say("whatever")
+        stage.session.for_agent.say("whatever")
         await stage.line.run(until=20.0)
         assert stage.voice.texts[1:] == ["Sorry, something went wrong.", "Please try again."]
         assert stage.line.audible[-1][1] > 5.5
@@ -480,7 +480,7 @@ def test_a_wire_with_a_bug_ends_the_call_and_the_others_are_told() -> None:
         await stage.line.run(until=0.5)
         stage.session.subscribe(broken)
         stage.session.subscribe(told.append)
-        stage.session.say("Hello.")
+        stage.session.for_agent.say("Hello.")
         for _ in range(50):
             stage.session.post(events.ItemSubmitted(Item("", Role.USER, "x")))
         assert len(stage.session._driver._queue) == 0
@@ -531,7 +531,7 @@ def test_a_session_is_told_of_nothing_once_it_is_closed() -> None:
         n_told = len(stage.line.facts)
         session.hear(PcmFrame(np.full(HEARING_FRAME, 9_000, np.int16), 9_600))
         session.post(events.SayRequested("Too late."))
-        session.end_call()
+        session.for_agent.end_call()
         assert len(stage.line.facts) == n_told
 
     virtual_time.run(main())

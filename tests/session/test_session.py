@@ -194,14 +194,14 @@ def test_a_voice_that_breaks_in_the_middle_keeps_what_was_said() -> None:
 def test_a_timer_rings_when_the_floor_is_free_and_can_be_taken_back() -> None:
     async def main() -> None:
         stage = Stage()
-        stage.session.say_later(2.0, "Your tea is ready.")
-        stage.session.take_back(stage.session.say_later(3.0, "Never."))
+        stage.session.for_agent.say_later(2.0, "Your tea is ready.")
+        stage.session.for_agent.take_back(stage.session.for_agent.say_later(3.0, "Never."))
         await stage.line.run(until=10.0)
         assert stage.line.history == [("assistant", "Your tea is ready.")]
-        stage.session.say_later(100.0, "Too late.")
+        stage.session.for_agent.say_later(100.0, "Too late.")
         await stage.session.close()
-        assert stage.session.say_later(1.0, "After the end.") > 0
-        stage.session.say("After the end.")
+        assert stage.session.for_agent.say_later(1.0, "After the end.") > 0
+        stage.session.for_agent.say("After the end.")
 
     virtual_time.run(main())
 
@@ -214,7 +214,7 @@ def test_an_agent_may_end_the_call_once_its_goodbye_was_heard() -> None:
 
         from voicertc.agents.base import as_agent
 
-        stage = Stage(["bye"], agent=as_agent(goodbye))  # type: ignore[arg-type]
+        stage = Stage(["bye"], agent=as_agent(goodbye))
         stage.line.says(1.0, lasts=1.0)
         await stage.line.run(until=30.0)
         assert stage.session.ended.is_set()

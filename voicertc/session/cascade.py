@@ -1,22 +1,24 @@
 """The cascade: agent → clauses → voice, each working while the next is busy.
 
 agent ──text──> ClauseSplitter ──clauses (bounded)──> voice ──audio──> whoever pulls
+      └─tool calls, usage────────────────────────────────────────────────┘
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncGenerator, Awaitable
 from contextlib import aclosing
 from typing import TypeVar
 
-from ..agents.base import Agent, AgentRequest, AgentSession
+from ..agents.base import Agent, AgentPiece, AgentRequest, AgentSession
 from ..core.clauses import ClauseSplitter
 from ..core.items import Item, Modality
-from ..core.replies import ReplyRequest
-from ..errors import ProviderTimeout
+from ..core.replies import CutShort, ReplyRequest, ToolCall, Usage
+from ..errors import ProviderCrashed, ProviderTimeout
 from ..providers.base import TextToSpeech, VoiceRequest, WordMark
-from .engine import AudioMade, ClauseClosed, ClauseOpened, Piece, TextMade
+from .engine import AudioMade, ClauseClosed, ClauseOpened, Piece, TextBegan, TextMade
 
 _T = TypeVar("_T")
 
@@ -24,6 +26,9 @@ _MAX_CLAUSES_AHEAD = 4
 """Clauses the agent may be ahead of the voice: it should not write a book that is interrupted."""
 _STALL_TIMEOUT = 15.0
 """Seconds without a sign of life from agent or voice in the middle of a reply."""
+
+_Said = str | TextBegan | ToolCall | Usage | CutShort
+"""What an agent has said, in clauses."""
 
 
 class Cascade:
@@ -36,32 +41,64 @@ class Cascade:
 
     async def reply(self, request: ReplyRequest, history: tuple[Item, ...]) -> AsyncGenerator[Piece, None]:
         """Yield the reply's pieces; see ``engine.ReplyEngine``."""
-        text = self._given(request.text) if request.text is not None else self._asked(request, history)
+        said = self._given(request.text) if request.text is not None else self._asked(request, history)
         if request.output is Modality.TEXT:
-            async with aclosing(text):
-                while (piece := await _in_time(anext(text, None), self._agent.name)) is not None:
-                    yield TextMade(piece)
+            async with aclosing(said):
+                while (piece := await _in_time(anext(said, None), self._agent.name)) is not None:
+                    yield TextMade(piece) if isinstance(piece, str) else piece
             return
-        clauses: asyncio.Queue[str | Exception | None] = asyncio.Queue(_MAX_CLAUSES_AHEAD)
+        clauses: asyncio.Queue[_Said | Exception | None] = asyncio.Queue(_MAX_CLAUSES_AHEAD)
         me = asyncio.current_task()
         # No TaskGroup: its exit and a generator's early close do not go together.
-        agent = asyncio.create_task(_split(text, clauses), name=f"{me.get_name() if me else 'reply'}/agent")
+        agent = asyncio.create_task(_split(said, clauses), name=f"{me.get_name() if me else 'reply'}/agent")
         try:
-            while isinstance(clause := await _in_time(clauses.get(), self._agent.name), str):
+            while (clause := await _in_time(clauses.get(), self._agent.name)) is not None:
+                if isinstance(clause, Exception):
+                    raise clause
+                if not isinstance(clause, str):
+                    yield clause
+                    continue
                 async with aclosing(self._speak(clause, request)) as pieces:
                     async for spoken in pieces:
                         yield spoken
-            if clause is not None:
-                raise clause
         finally:
             agent.cancel()
             await asyncio.gather(agent, return_exceptions=True)
 
-    async def _given(self, text: str) -> AsyncGenerator[str, None]:
+    async def _given(self, text: str) -> AsyncGenerator[AgentPiece, None]:
         yield text
 
-    def _asked(self, request: ReplyRequest, history: tuple[Item, ...]) -> AsyncGenerator[str, None]:
-        return self._agent.reply(AgentRequest(history, self._session, request.instructions, request.language))
+    async def _asked(
+        self, request: ReplyRequest, history: tuple[Item, ...]
+    ) -> AsyncGenerator[AgentPiece, None]:
+        asked = AgentRequest(
+            history,
+            self._session,
+            request.instructions,
+            request.language,
+            request.cause,
+            request.tools,
+            request.tool_choice,
+            request.max_output_tokens,
+        )
+        async with aclosing(self._agent.reply(asked)) as pieces:
+            async for piece in pieces:
+                if isinstance(piece, ToolCall):
+                    self._check(piece, request)
+                yield piece
+
+    def _check(self, call: ToolCall, request: ReplyRequest) -> None:
+        """Let nothing be called that the client cannot run: the agent would wait for it in vain."""
+        if request.tool_choice.mode == "none" or all(tool.name != call.name for tool in request.tools):
+            why = f"The agent called a tool that it was not offered: {call.name!a}."
+            raise ProviderCrashed(why, provider=self._agent.name)
+        try:
+            arguments = json.loads(call.arguments)
+        except ValueError:
+            arguments = None
+        if not isinstance(arguments, dict):
+            why = f"The agent called {call.name} with arguments that are no JSON object."
+            raise ProviderCrashed(why, provider=self._agent.name)
 
     async def _speak(self, clause: str, request: ReplyRequest) -> AsyncGenerator[Piece, None]:
         words = clause.strip()
@@ -78,12 +115,27 @@ class Cascade:
         yield ClauseClosed()
 
 
-async def _split(text: AsyncGenerator[str, None], clauses: asyncio.Queue[str | Exception | None]) -> None:
-    """Put the agent's clauses into the queue, then ``None``, or the exception that ended it."""
+async def _split(
+    said: AsyncGenerator[AgentPiece, None], clauses: asyncio.Queue[_Said | Exception | None]
+) -> None:
+    """Put the agent's clauses into the queue, then ``None``, or the exception that ended it.
+
+    A tool call comes behind the text before it, which is a clause then, however short.
+    """
     splitter = ClauseSplitter()
+    has_begun = False
     try:
-        async with aclosing(text):
-            async for piece in text:
+        async with aclosing(said):
+            async for piece in said:
+                if isinstance(piece, ToolCall):
+                    for clause in splitter.flush():
+                        await clauses.put(clause)
+                if not isinstance(piece, str):
+                    await clauses.put(piece)
+                    continue
+                if not has_begun:
+                    has_begun = True
+                    await clauses.put(TextBegan())
                 for clause in splitter.feed(piece):
                     await clauses.put(clause)
         for clause in splitter.flush():

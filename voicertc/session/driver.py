@@ -53,6 +53,11 @@ class Driver:
         """Seconds since the session began, monotonic."""
         return self._loop.time() - self._began
 
+    def advance(self, by: float) -> None:
+        """Let session time jump ``by`` seconds: a client sent its sound faster than it was made."""
+        self._began -= by
+        self.post(events.ClockAdvanced(by))
+
     def post(self, event: Event) -> None:
         """Have ``event`` handled: now, or right after the one being handled; not at all after a crash."""
         if not self._has_crashed:

@@ -11,8 +11,13 @@ from typing import Protocol
 
 from ..audio.pcm import Samples
 from ..core.items import Item
-from ..core.replies import ReplyRequest
+from ..core.replies import CutShort, ReplyRequest, ToolCall, Usage
 from ..providers.base import WordMark
+
+
+@dataclass(frozen=True, slots=True)
+class TextBegan:
+    """The agent has begun to answer, though not yet with a whole clause."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +47,7 @@ class TextMade:
     text: str
 
 
-Piece = ClauseOpened | AudioMade | ClauseClosed | TextMade
+Piece = TextBegan | ClauseOpened | AudioMade | ClauseClosed | TextMade | ToolCall | Usage | CutShort
 
 
 class ReplyEngine(Protocol):

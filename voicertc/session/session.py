@@ -12,13 +12,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import assert_never
 
 from .. import logs
 from ..agents.base import Agent
-from ..audio.pcm import PcmFrame
+from ..audio.pcm import PcmFrame, Samples
 from ..audio.playout import PlayoutBuffer
 from ..core import commands, events, facts
 from ..core.commands import Command
@@ -29,18 +29,20 @@ from ..core.items import Item
 from ..core.options import ConversationOptions, SessionOptions
 from ..core.replies import Cause, ReplyRequest
 from ..providers.base import RecognitionRequest, SpeechDetector, SpeechToText, TextToSpeech
+from .appended import DRIFT, Appended
 from .cascade import Cascade
+from .client_paced import ClientPacedPlayout
 from .driver import Driver
-from .hearing import Hearing
+from .for_agent import ForAgent
+from .hearing import CLOCK_DRIFT, Hearing
 from .recorder import Recorder
 from .speaking import Speaking
 from .tasks import Tasks
 from .turn_log import TurnLog
+from .usage_count import UsageCount
 
 _log = logging.getLogger(__name__)
 
-_MAX_TIMERS = 32
-"""Utterances an agent may have planned for later in one session."""
 _LAST_WORDS = 5.0
 """Seconds an apology may take before a crashed session ends without it."""
 
@@ -72,9 +74,13 @@ class SessionSetup:
 
 
 class Session:
-    """Also the ``AgentSession`` agents are given. Made and used on the event loop; ended by ``close``.
+    """Made and used on the event loop; ended by ``close``.
 
     ``hearing_delay``: how old, in seconds, the transport's newest sound is when ``hear`` is given it.
+
+    With a ``sink`` the client paces the sound, both ways: replies are handed to ``sink(reply_id, samples)``
+    as they are made, and what the client sends comes by ``append``. Without one the transport does, by
+    ``hear`` and ``playout.read``.
     """
 
     def __init__(
@@ -85,18 +91,19 @@ class Session:
         session_id: str,
         id_prefix: str,
         hearing_delay: float = 0.0,
+        sink: Callable[[str, Samples], None] | None = None,
     ) -> None:
         self.id = session_id
+        conversation = replace(setup.conversation, is_client_paced=sink is not None)
         self._setup = setup
         self._services = services
         self._loop = asyncio.get_running_loop()
         self._subscribers: list[Subscriber] = []
-        self._timers: dict[int, asyncio.TimerHandle] = {}
-        self._n_timers = 0
         self._is_ended = False
+        self._recording: Samples | None = None  # of the item that is being submitted
         self.ended = asyncio.Event()
         """Set when the conversation has decided to end, or broke; the owner then calls ``close``."""
-        self._conversation = Conversation(setup.conversation, setup.session, id_prefix=id_prefix)
+        self._conversation = Conversation(conversation, setup.session, id_prefix=id_prefix)
         self._recorder = Recorder(
             self._conversation,
             version=setup.version,
@@ -108,14 +115,20 @@ class Session:
             self._conversation, recorder=self._recorder, execute=self._execute, on_crash=self._crashed
         )
         self._tasks = Tasks(session_id)
-        self._turn_log = TurnLog()
+        self.for_agent = ForAgent(session_id, post=self._driver.post, tell=self.tell)
+        """What agents may do to this conversation."""
+        self._turn_log = TurnLog(clock=lambda: self._driver.now, tell=self.tell)
+        self._usage = UsageCount()
         self.playout = PlayoutBuffer(lead_ms=setup.lead_ms)
-        self._engine = Cascade(agent=services.agent, voice=services.voice, session=self)
+        self._client_paced = None if sink is None else ClientPacedPlayout(sink)
+        self._engine = Cascade(agent=services.agent, voice=services.voice, session=self.for_agent)
         self._speaking = Speaking(
             engine=self._engine,
-            playout=self.playout,
+            playout=self._client_paced or self.playout,
             post=self._driver.post,
             post_first=self._driver.post_first,
+            note=self._turn_log.reached,
+            usage=self._usage,
             clock=self._loop.time,
             tasks=self._tasks,
         )
@@ -124,10 +137,19 @@ class Session:
             recognizer=services.recognizer,
             request=self._recognition_request,
             post=self._driver.post,
-            clock=lambda: self._driver.now,
+            clock=lambda: self._driver.now - self._appended.left,
             tasks=self._tasks,
             delay=hearing_delay,
+            drift=CLOCK_DRIFT if sink is None else DRIFT,
         )
+        self._appended = Appended(
+            hear=self.hear,
+            clock=lambda: self._driver.now,
+            advance=self._driver.advance,
+            lag=lambda: self._hearing.lag,
+            has_room=lambda: self._is_ended or self._hearing.has_room,
+        )
+        self._listen_as(setup.session)
 
     # --- media and clients ----------------------------------------------------------------------
 
@@ -136,19 +158,52 @@ class Session:
         if not self._is_ended:
             self._hearing.hear(frame)
 
+    async def append(self, samples: Samples) -> None:
+        """Take more of the caller's sound, ``(n,)`` int16 mono at 16 kHz, at whatever speed it comes.
+
+        Returns when it has been heard: a client that is ahead of its recognizer waits. One task calls this.
+        """
+        await self._appended.append(samples)
+
+    def end_append(self) -> None:
+        """What was appended is all there is for now: nothing waits for more of it."""
+        self._appended.flush()
+
+    def audio_time(self, at: float) -> float:
+        """Return how many seconds of sound the client had sent at session time ``at``."""
+        return self._appended.audio_time(at) if self._client_paced else at
+
     def post(self, event: Event) -> None:
         """Have an event handled."""
         self._driver.post(event)
+
+    def submit_speech(self, event: events.ItemSubmitted, samples: Samples) -> None:
+        """Add an item that is recorded speech, ``(n,)`` int16 mono at 16 kHz; its words follow."""
+        self._recording = samples
+        try:
+            self._driver.post(event)
+        finally:
+            self._recording = None
 
     def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
         """Call ``subscriber`` with every fact from now on; returns what ends that. It must not wait."""
         self._subscribers.append(subscriber)
         return lambda: self._subscribers.remove(subscriber)
 
+    def tell(self, fact: Fact) -> None:
+        """Tell all subscribers what the conversation itself knows nothing of."""
+        for subscriber in tuple(self._subscribers):
+            subscriber(fact)
+
     @property
     def options(self) -> SessionOptions:
         """The session's options as the client has set them."""
         return self._conversation.session
+
+    @property
+    def state(self) -> facts.State:
+        """The one state shown to the world."""
+        return self._conversation.state
 
     @property
     def items(self) -> tuple[Item, ...]:
@@ -161,46 +216,12 @@ class Session:
         self._is_ended = True
         self._driver.close()
         self._hearing.close()
-        for timer in self._timers.values():
-            timer.cancel()
-        self._timers.clear()
+        if self._client_paced:
+            self._client_paced.close()
+        self.for_agent.close()
         await self._tasks.close()
         self._recorder.close()
         self.ended.set()
-
-    # --- what an agent may do (AgentSession) ----------------------------------------------------
-
-    def say(self, text: str) -> None:
-        """Say something as soon as the floor is free."""
-        self._say(text, Cause.SAY)
-
-    def say_later(self, delay: float, text: str) -> int:
-        """Say something when ``delay`` seconds have passed and the floor is free; see ``AgentSession``."""
-        if len(self._timers) >= _MAX_TIMERS:
-            raise ValueError(f"a session has at most {_MAX_TIMERS} timers")
-        self._n_timers += 1
-        number = self._n_timers
-        if not self._is_ended:
-            self._timers[number] = self._loop.call_later(delay, self._ring, number, text)
-        return number
-
-    def take_back(self, number: int) -> None:
-        """Do not say it after all."""
-        timer = self._timers.pop(number, None)
-        if timer:
-            timer.cancel()
-
-    def end_call(self) -> None:
-        """End the call when the reply being given has been heard."""
-        self._driver.post(events.EndRequested())
-
-    def _ring(self, number: int, text: str) -> None:
-        self._timers.pop(number, None)
-        self._say(text, Cause.TIMER)
-
-    def _say(self, text: str, cause: Cause) -> None:
-        if not self._is_ended and text.strip():
-            self._driver.post(events.SayRequested(text, cause))
 
     # --- commands -------------------------------------------------------------------------------
 
@@ -212,8 +233,12 @@ class Session:
                 self._hearing.close_turn(item_id)
             case commands.DropTurn(item_id):
                 self._hearing.drop_turn(item_id)
+            case commands.Recognize(item_id):
+                if self._recording is not None:
+                    self._hearing.recognize_recording(item_id, self._recording)
             case commands.StartReply(reply_id, request):
-                self._speaking.start(reply_id, request, self._conversation.items)
+                given = request.input
+                self._speaking.start(reply_id, request, self.items if given is None else given)
             case commands.CancelReply(reply_id):
                 self._speaking.cancel(reply_id)
             case commands.DuckReply(reply_id):
@@ -230,9 +255,19 @@ class Session:
                 assert_never(command)
 
     def _publish(self, fact: Fact) -> None:
-        self._turn_log.note(fact, self._driver.now)
-        for subscriber in tuple(self._subscribers):
-            subscriber(fact)
+        if isinstance(fact, facts.SessionChanged):
+            self._listen_as(fact.options)
+        self.tell(fact)
+        self._turn_log.note(fact)
+        if account := self._usage.note(fact):
+            self.tell(account)
+
+    def _listen_as(self, options: SessionOptions) -> None:
+        detection, noise = options.turn_detection, options.noise_reduction
+        self._hearing.set_options(
+            threshold=detection.threshold if detection else None,
+            noise_reduction=(noise.type, noise.strength) if noise else None,
+        )
 
     def _recognition_request(self) -> RecognitionRequest:
         options = self._conversation.session

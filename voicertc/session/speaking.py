@@ -11,17 +11,20 @@ import logging
 from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from typing import assert_never
 
 from .. import logs
 from ..audio.pcm import Samples
-from ..audio.playout import PlayoutBuffer
+from ..audio.playout import Playout
 from ..core import events
 from ..core.events import Event
-from ..core.items import Item
-from ..core.replies import ReplyRequest
+from ..core.items import Item, Modality
+from ..core.replies import CutShort, ReplyRequest, ToolCall, Usage
 from ..errors import ProviderError
-from .engine import AudioMade, ClauseClosed, ClauseOpened, ReplyEngine, TextMade
+from .engine import AudioMade, ClauseClosed, ClauseOpened, ReplyEngine, TextBegan, TextMade
 from .tasks import Tasks
+from .turn_log import Mark
+from .usage_count import UsageCount
 
 _log = logging.getLogger(__name__)
 
@@ -36,6 +39,8 @@ class _Making:
     A clause is numbered and told of once it has sound; a silent one never was.
     """
 
+    is_spoken: bool = True
+    task: asyncio.Task[None] | None = None
     n_samples: int = 0
     index: int = -1
     text: str = ""
@@ -43,6 +48,10 @@ class _Making:
     has_sound: bool = False
     marks: list[tuple[int, int]] = field(default_factory=list)
     """Where words lie that nobody has been told of yet."""
+    cut_short: str | None = None
+    is_told: bool = False
+    """Whether the core knows that there will be no more of it."""
+    is_drained: bool = False
 
     def open_clause(self, text: str) -> None:
         """The sound that follows is that of ``text``."""
@@ -52,15 +61,20 @@ class _Making:
 
 
 class Speaking:
-    """Owned by one session; the listener of its ``PlayoutBuffer``. All methods run on the event loop."""
+    """Owned by one session; the listener of its playout. All methods run on the event loop.
+
+    ``note`` is told when a reply has come so far that a turn's waterfall shows it.
+    """
 
     def __init__(
         self,
         *,
         engine: ReplyEngine,
-        playout: PlayoutBuffer,
+        playout: Playout,
         post: Callable[[Event], None],
         post_first: Callable[[Event], None],
+        note: Callable[[str, Mark], None],
+        usage: UsageCount,
         clock: Callable[[], float],
         tasks: Tasks,
     ) -> None:
@@ -68,10 +82,12 @@ class Speaking:
         self._playout = playout
         self._post = post
         self._post_first = post_first
+        self._note = note
+        self._usage = usage
         self._clock = clock
         self._tasks = tasks
-        self._reply_id: str | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._making: dict[str, _Making] = {}
+        """The replies that are being made or heard."""
         self._room = asyncio.Event()
         self._last_words_left = asyncio.Event()
         playout.listener = self
@@ -79,23 +95,27 @@ class Speaking:
     # --- commands -------------------------------------------------------------------------------
 
     def start(self, reply_id: str, request: ReplyRequest, history: tuple[Item, ...]) -> None:
-        """Begin a reply; the one before it is over."""
-        self._playout.begin(reply_id)
-        self._reply_id = reply_id
-        self._task = self._tasks.start(self._run(reply_id, request, history), reply_id)
+        """Begin a reply; a spoken one comes behind what the client is playing, if it is."""
+        making = self._making[reply_id] = _Making(request.output is Modality.AUDIO)
+        if making.is_spoken:
+            self._playout.begin(reply_id)
+        making.task = self._tasks.start(self._run(reply_id, request, history, making), reply_id)
 
     def cancel(self, reply_id: str) -> None:
         """Be silent now; the core learns at once how much was heard, then engine and voice are stopped."""
-        heard = self._playout.cancel(reply_id, self._clock())
-        self._post_first(events.ReplyStopped(reply_id, heard))
-        if self._task and self._reply_id == reply_id:
-            self._task.cancel()
+        making = self._making.pop(reply_id, _Making(is_spoken=False))
+        heard = self._playout.cancel(reply_id, self._clock()) if making.is_spoken else 0
+        self._post_first(events.ReplyStopped(reply_id, heard, making.n_samples))
+        if making.task:
+            making.task.cancel()
 
     async def say_last_words(self, request: ReplyRequest) -> None:
         """Say one thing past a core that broke, and wait until it has left."""
-        if self._task and self._reply_id:
-            self._playout.cancel(self._reply_id, self._clock())
-            self._task.cancel()
+        for reply_id, making in self._making.items():
+            self._playout.cancel(reply_id, self._clock())
+            if making.task:
+                making.task.cancel()
+        self._making.clear()
         self._playout.begin(_LAST_WORDS)
         await self._fill(_LAST_WORDS, request, (), _Making())
         self._playout.finish(_LAST_WORDS)
@@ -125,7 +145,12 @@ class Speaking:
 
     def playout_drained(self, reply_id: str) -> None:
         """The last sample has left."""
+        making = self._making.get(reply_id)
+        if making and making.is_spoken and not making.is_told:
+            making.is_drained = True  # first the core hears that all of it is made
+            return
         logs.audio_event("playout_drained", reply=reply_id)
+        self._making.pop(reply_id, None)
         if reply_id == _LAST_WORDS:
             self._last_words_left.set()
         self._post(events.PlayoutDrained(reply_id))
@@ -136,11 +161,13 @@ class Speaking:
 
     # --- one reply ------------------------------------------------------------------------------
 
-    async def _run(self, reply_id: str, request: ReplyRequest, history: tuple[Item, ...]) -> None:
-        ended: Event = events.ReplyGenerated(reply_id)
-        made = _Making()
+    async def _run(
+        self, reply_id: str, request: ReplyRequest, history: tuple[Item, ...], making: _Making
+    ) -> None:
+        ended: Event
         try:
-            await self._fill(reply_id, request, history, made)
+            await self._fill(reply_id, request, history, making)
+            ended = events.ReplyGenerated(reply_id, making.cut_short)
         except ProviderError as error:
             logs.event(
                 _log,
@@ -150,46 +177,66 @@ class Speaking:
                 provider=error.provider,
                 error=error.message,
             )
-            ended = events.ReplyFailed(reply_id, "provider_error", error.message, made.n_samples)
+            ended = events.ReplyFailed(reply_id, "provider_error", error.message, making.n_samples)
         except Exception as error:  # an agent's bug must not end the call
             logs.event(_log, logging.ERROR, "agent_crashed", exc_info=True, reply=reply_id)
             message = f"{type(error).__name__} in the agent"
-            ended = events.ReplyFailed(reply_id, "agent_error", message, made.n_samples)
-        if not made.n_samples:
-            # Nothing will drain: the buffer must be free before the core may begin another reply.
-            self._playout.cancel(reply_id, self._clock())
+            ended = events.ReplyFailed(reply_id, "agent_error", message, making.n_samples)
+        if not making.n_samples:
+            # Nothing will drain: playout must be free before the core may begin another reply.
+            if making.is_spoken:
+                self._playout.cancel(reply_id, self._clock())
+            self._making.pop(reply_id, None)
+        if making.is_spoken:
+            self._playout.finish(reply_id)  # before the core is told, which may begin the next at once
+        making.is_told = True
         self._post(ended)
-        self._playout.finish(reply_id)
+        if making.is_drained:
+            self.playout_drained(reply_id)
 
     async def _fill(
-        self, reply_id: str, request: ReplyRequest, history: tuple[Item, ...], made: _Making
+        self, reply_id: str, request: ReplyRequest, history: tuple[Item, ...], making: _Making
     ) -> None:
         async with aclosing(self._engine.reply(request, history)) as pieces:
             async for piece in pieces:
                 match piece:
-                    case ClauseOpened(text):
-                        made.open_clause(text)
                     case AudioMade(samples, marks):
-                        made.marks += [(mark.sample, mark.text_start) for mark in marks]
-                        self._tell_of_clause(reply_id, made, has_sound=bool(len(samples)))
-                        made.n_samples += len(samples)
+                        making.marks += [(mark.sample, mark.text_start) for mark in marks]
+                        self._tell_of_clause(reply_id, making, has_sound=bool(len(samples)))
+                        making.n_samples += len(samples)
+                        self._usage.voiced(0, len(samples))
                         await self._append(reply_id, samples)
+                    case TextBegan():
+                        self._note(reply_id, Mark.FIRST_TEXT)
+                    case ClauseOpened(text):
+                        self._note(reply_id, Mark.FIRST_CLAUSE)
+                        self._usage.voiced(len(text), 0)
+                        making.open_clause(text)
                     case ClauseClosed():
-                        if made.has_sound:
-                            length = made.n_samples - made.start
-                            self._post(events.ClauseVoiced(reply_id, made.index, made.start, length))
+                        if making.has_sound:
+                            length = making.n_samples - making.start
+                            self._post(events.ClauseVoiced(reply_id, making.index, making.start, length))
                     case TextMade(text):
                         self._post(events.ReplyTextAdded(reply_id, text))
+                    case ToolCall(name, arguments):
+                        self._post(events.ToolCalled(reply_id, name, arguments))
+                    case Usage():
+                        self._post(events.UsageCounted(reply_id, piece))
+                    case CutShort(reason):
+                        making.cut_short = reason
+                    case _:
+                        assert_never(piece)
 
-    def _tell_of_clause(self, reply_id: str, made: _Making, *, has_sound: bool) -> None:
-        if has_sound and not made.has_sound:
-            made.has_sound = True
-            made.index += 1
-            self._post(events.ClauseQueued(reply_id, made.index, made.text))
-            self._playout.mark_clause(reply_id, made.index)
-        if made.has_sound and made.marks:
-            self._post(events.ClauseMarked(reply_id, made.index, tuple(made.marks)))
-            made.marks.clear()
+    def _tell_of_clause(self, reply_id: str, making: _Making, *, has_sound: bool) -> None:
+        if has_sound and not making.has_sound:
+            making.has_sound = True
+            making.index += 1
+            self._note(reply_id, Mark.FIRST_AUDIO)
+            self._post(events.ClauseQueued(reply_id, making.index, making.text))
+            self._playout.mark_clause(reply_id, making.index)
+        if making.has_sound and making.marks:
+            self._post(events.ClauseMarked(reply_id, making.index, tuple(making.marks)))
+            making.marks.clear()
 
     async def _append(self, reply_id: str, samples: Samples) -> None:
         self._playout.append(reply_id, samples)

@@ -1,11 +1,17 @@
-"""One log line per answered turn: where its time went, from the end of speech to the first sound.
+"""Where the time of an answered turn went, from the end of speech to the first sound: its waterfall.
 
-All times come from the facts themselves and are in session time, so a line reads the same in a replay.
+    end of speech · silence · recognition · first_text · first_clause · first_audio · playout · first packet
+
+One log line and one ``TurnMeasured`` for each; the stages follow one another and add up to the whole. All
+times are session time.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from enum import Enum, auto
+from itertools import accumulate, pairwise
 
 from .. import logs
 from ..core import facts
@@ -15,43 +21,67 @@ from ..core.replies import Cause, Outcome
 _log = logging.getLogger(__name__)
 
 
-class TurnLog:
-    """Listens to a session's facts. ``now`` is session time in seconds."""
+class Mark(Enum):
+    """What a reply has reached."""
 
-    def __init__(self) -> None:
+    FIRST_TEXT = auto()
+    FIRST_CLAUSE = auto()
+    FIRST_AUDIO = auto()
+
+
+class TurnLog:
+    """Listens to a session's facts and to its mouth. ``tell`` is given each turn's waterfall."""
+
+    def __init__(self, *, clock: Callable[[], float], tell: Callable[[Fact], None]) -> None:
+        self._clock = clock
+        self._tell = tell
         self._speech_end: float | None = None
+        self._item_id = ""
         self._decided_at = 0.0
         self._final_at = 0.0
         self._answers: str | None = None
+        self._reached: dict[Mark, float] = {}
         self._heard = ""
 
-    def note(self, fact: Fact, now: float) -> None:
+    def reached(self, reply_id: str, mark: Mark) -> None:
+        """A reply has come so far, for the first time or again."""
+        if reply_id == self._answers:
+            self._reached.setdefault(mark, self._clock())
+
+    def note(self, fact: Fact) -> None:
         """Take one fact."""
         match fact:
-            case facts.TurnStopped(_, at):
-                self._speech_end, self._decided_at = at, now
+            case facts.TurnStopped(item_id, at):
+                self._item_id, self._speech_end, self._decided_at = item_id, at, self._clock()
             case facts.FinalHeard(_, text):
-                self._final_at, self._heard = now, text
+                self._final_at, self._heard = self._clock(), text
             case facts.ReplyBegan(reply_id, request) if request.cause is Cause.TURN:
                 self._answers = reply_id
+                self._reached.clear()
             case facts.PlayoutStarted(reply_id) if reply_id == self._answers and self._speech_end is not None:
-                self._write(reply_id, self._speech_end, now)
+                self._measure(reply_id, self._speech_end)
             case facts.ReplyEnded(reply_id, _, Outcome.CANCELLED, _, "turn_detected"):
                 logs.event(_log, logging.INFO, "reply_interrupted", reply=reply_id)
 
-    def _write(self, reply_id: str, speech_end: float, now: float) -> None:
+    def _measure(self, reply_id: str, speech_end: float) -> None:
         self._answers = self._speech_end = None
+        times = [speech_end, self._decided_at, self._final_at]
+        times += [self._reached.get(mark, self._final_at) for mark in Mark] + [self._clock()]
+        times = list(accumulate(times, max))  # a stage that was skipped took no time
+        stages = [round(later - earlier, 4) for earlier, later in pairwise(times)]
+        silence, recognition, *_ = stages
         logs.event(
             _log,
             logging.INFO,
             "turn_answered",
             reply=reply_id,
-            silence_ms=_ms(self._decided_at - speech_end),
-            final_ms=_ms(self._final_at - self._decided_at),
-            first_sound_ms=_ms(now - self._final_at),
-            total_ms=_ms(now - speech_end),
+            silence_ms=_ms(silence),
+            final_ms=_ms(recognition),
+            first_sound_ms=_ms(times[-1] - times[2]),
+            total_ms=_ms(times[-1] - times[0]),
             heard=logs.Spoken(self._heard),
         )
+        self._tell(facts.TurnMeasured(self._item_id, reply_id, *stages))
 
 
 def _ms(seconds: float) -> int:

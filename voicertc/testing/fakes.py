@@ -144,7 +144,10 @@ class ScriptedAgent:
 
 
 class LoudnessDetector:
-    """Calls loud frames speech: certain after two in a row, over after five quiet ones."""
+    """Calls loud frames speech: certain after two in a row, over after five quiet ones.
+
+    ``LOUD`` is for a client's threshold of 0.5; at 0 everything is loud, at 1 it takes twice as much.
+    """
 
     def attend(self) -> LoudnessActivity:
         """Begin to listen to a call."""
@@ -156,12 +159,13 @@ class LoudnessActivity:
 
     def __init__(self) -> None:
         self.is_speech = False
+        self.threshold = 0.5
         self._n_loud = self._n_quiet = 0
         self._last_end = 0.0
 
     def feed(self, frame: PcmFrame) -> tuple[SpeechSign, ...]:
         """Take 20 ms."""
-        is_loud = bool(np.abs(frame.samples.astype(np.int32)).max(initial=0) >= LOUD)
+        is_loud = bool(np.abs(frame.samples.astype(np.int32)).max(initial=0) >= 2 * self.threshold * LOUD)
         self._n_loud = self._n_loud + 1 if is_loud else 0
         self._n_quiet = 0 if is_loud else self._n_quiet + 1
         if is_loud:
