@@ -12,6 +12,7 @@ from voicertc.core.facts import SessionChanged
 from voicertc.core.items import Modality
 from voicertc.core.options import SessionOptions, TurnDetection
 from voicertc.wire import RealtimeWire
+from voicertc.wire.session_json import VOICERTC_EVENTS
 
 from .openai_types import check
 
@@ -52,7 +53,7 @@ def spoken(**fields: object) -> dict[str, object]:
     [
         ({}, {}),
         ({"type": "realtime", "tracing": "auto"}, {}),
-        ({"prompt": {"id": "p"}, "reasoning": {}, "parallel_tool_calls": True, "tools": [{}]}, {}),
+        ({"prompt": {"id": "p"}, "reasoning": {}, "parallel_tool_calls": True, "include": []}, {}),
         ({"model": "gpt-realtime"}, {"model": "gpt-realtime"}),
         ({"instructions": "Sing."}, {"instructions": "Sing."}),
         ({"instructions": ""}, {"instructions": ""}),
@@ -64,7 +65,7 @@ def spoken(**fields: object) -> dict[str, object]:
         ({"audio": spoken(voice={"id": "voice_1"})}, {"voice": "voice_1"}),
         ({"audio": spoken(voice=None, speed=None)}, {"voice": "default", "speed": 1.0}),
         ({"audio": spoken(speed=1)}, {"speed": 1.0}),
-        ({"audio": spoken(format="g711_ulaw")}, {}),
+        ({"audio": spoken(format="g711_ulaw")}, {"output_format": "pcmu"}),
         ({"audio": heard(transcription=None)}, {"transcription_model": None}),
         (
             {"audio": heard(transcription={"model": "gpt-4o-mini-transcribe"})},
@@ -233,8 +234,6 @@ def test_subscriptions_stay_until_they_are_changed(wire: RealtimeWire) -> None:
     update(wire, OPTIONS, instructions="Sing.")
     assert subscribed() == {"events": ["voicertc.state"]}
     update(wire, OPTIONS, voicertc={"events": ["*"]})
-    assert subscribed() == {
-        "events": ["voicertc.call.ending", "voicertc.state", "voicertc.transcript.interim"]
-    }
+    assert subscribed() == {"events": list(VOICERTC_EVENTS)}
     update(wire, OPTIONS, voicertc=None)
     assert subscribed() is None

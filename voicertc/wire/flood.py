@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+FLOOD_RATE, FLOOD_BURST = 50.0, 300.0
+"""Messages per second in the long run, and at once: a restored history comes in one burst. It is what a data
+channel may bring, which cannot be told to wait."""
+FLOOD_NOTICE = 1.0
+"""Seconds between two errors that only say: too many messages."""
+
 
 class TokenBucket:
     """Lets ``burst`` messages through at once and ``rate`` per second in the long run."""

@@ -11,7 +11,7 @@ from ..core.items import Item, Kind, Modality, Role, Status
 from ..errors import ClientError
 from .fields import Fields, array, choice, identifier, record, string
 
-_KINDS = tuple(kind.value for kind in Kind)
+_KINDS = tuple(kind.value for kind in Kind if kind is not Kind.ITEM_REFERENCE)
 _ROLES = tuple(role.value for role in Role)
 _MAX_PARTS = 64
 
@@ -34,28 +34,50 @@ def render_item(item: Item, *, shows_transcripts: bool = True) -> dict[str, obje
             }
         case Kind.FUNCTION_CALL_OUTPUT:
             shown |= {"call_id": item.call_id or "", "output": item.text or ""}
+        case Kind.ITEM_REFERENCE:
+            raise AssertionError("a reference is resolved before anybody is shown it")
     return shown | {"status": item.status.value}
+
+
+def read_item_or_reference(fields: Fields) -> Item:
+    """Return an entry of a response's own ``input``; one that names an item of the history is not it yet."""
+    if fields.need("type", string) == Kind.ITEM_REFERENCE:
+        return Item(fields.need("id", identifier), kind=Kind.ITEM_REFERENCE)
+    return read_item(fields)
 
 
 def read_item(fields: Fields) -> Item:
     """Return the item of a ``conversation.item.create``; ``id`` is empty if the client gave none."""
     item_id = fields.read("id", identifier, absent="", null="")
     kind = Kind(fields.need("type", choice(_KINDS)))
-    match kind:
-        case Kind.MESSAGE:
-            return _read_message(fields, item_id)
-        case Kind.FUNCTION_CALL:
-            return Item(
-                item_id,
-                Role.ASSISTANT,
-                kind=kind,
-                call_id=fields.need("call_id", identifier),
-                name=fields.need("name", identifier),
-                arguments=fields.need("arguments", string),
-            )
-        case Kind.FUNCTION_CALL_OUTPUT:
-            output = fields.need("output", string)
-            return Item(item_id, text=output, kind=kind, call_id=fields.need("call_id", identifier))
+    if kind is Kind.MESSAGE:
+        return _read_message(fields, item_id)
+    call_id = fields.need("call_id", identifier)
+    if kind is Kind.FUNCTION_CALL:
+        name, arguments = fields.need("name", identifier), fields.need("arguments", string)
+        return Item(item_id, Role.ASSISTANT, kind=kind, call_id=call_id, name=name, arguments=arguments)
+    return Item(item_id, text=fields.need("output", string), kind=kind, call_id=call_id)
+
+
+def recording_in(fields: Fields) -> str | None:
+    """Return the coded sound of an item that is recorded speech without its words, or ``None``."""
+    if fields.read("type", string, absent="", null="") != Kind.MESSAGE:
+        return None
+    if fields.read("role", string, absent="", null="") != Role.USER:
+        return None
+    parts = fields.read("content", array(record), absent=[], null=[])
+    recorded = [part for part in parts if _is_recording(part)]
+    if not recorded:
+        return None
+    if len(parts) > 1:
+        message = "Recorded speech must be the only part of its item."
+        raise ClientError(message, code="invalid_value", param=fields.path("content"))
+    return recorded[0].need("audio", string)
+
+
+def _is_recording(part: Fields) -> bool:
+    is_speech = part.read("type", string, absent="", null="") == "input_audio"
+    return is_speech and "audio" in part and "transcript" not in part
 
 
 def _parts(item: Item, shows_transcripts: bool) -> list[dict[str, object]]:
@@ -87,11 +109,9 @@ def _user_part(part: Fields) -> tuple[str, Modality]:
     match part.need("type", string):
         case "input_text":
             return part.need("text", string), Modality.TEXT
-        case "input_audio" if "audio" not in part:
-            # Restored history: what was said is known, the sound is gone.
-            return part.need("transcript", string), Modality.AUDIO
         case "input_audio":
-            raise _unsupported(part.path("audio"), "Recorded speech cannot be added; send it as live audio.")
+            # Restored history: what was said is known, whether or not the sound is there still.
+            return part.need("transcript", string), Modality.AUDIO
         case "input_image":
             raise _unsupported(part.path("type"), "Images are not understood by this server.")
     raise _wrong_part(part, "input_text")

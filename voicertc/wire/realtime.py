@@ -8,47 +8,53 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import count
 from typing import assert_never
 
 from ..core import facts
-from ..core.events import ClientErred, Event, Origin, SessionUpdated
+from ..core.events import ClientErred, Origin, SessionUpdated
 from ..core.facts import Fact, State
 from ..core.items import Item
 from ..core.options import SessionOptions
 from ..errors import ClientError
+from . import own_events as own
 from . import server_events as render
 from .client_events import Sent, Transport, read_event
 from .fields import Fields, identifier, parse_message, record, string
-from .flood import TokenBucket
+from .flood import FLOOD_BURST, FLOOD_NOTICE, FLOOD_RATE, TokenBucket
 from .item_json import render_item
+from .received import Received
 from .responses import Responses, ServerEvent
 from .session_json import apply_update, read_subscriptions, render_session
 
-MAX_MESSAGE_BYTES = {"webrtc": 64 * 1024, "websocket": 20 * 1024 * 1024}
+MAX_MESSAGE_BYTES = {"webrtc": 64 * 1024, "websocket": 21 * 1024 * 1024, "sideband": 1024 * 1024}
 """Larger messages are not even parsed. A data channel's limit is the network's; OpenAI's WebSocket takes
 15 MiB of audio in one message, which base64 makes 20."""
 
-_FLOOD = {"webrtc": (50.0, 300.0), "websocket": (200.0, 800.0)}
-"""Messages per second in the long run, and at once: a restored history comes in one burst, and a WebSocket
-brings audio in pieces of 10 ms."""
-
-_FLOOD_NOTICE = 1.0
-"""Seconds between two ``error`` events that only say: too many messages."""
-
 
 class RealtimeWire:
-    """OpenAI Realtime for one client: ``name`` is the wire's own within the session ``sess_…``."""
+    """OpenAI Realtime for one client: ``name`` is the wire's own within the session ``sess_…``.
 
-    def __init__(self, *, name: str, session_id: str, transport: Transport) -> None:
+    ``audio_time`` turns session time into the time of the audio that the client has sent, in seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        session_id: str,
+        transport: Transport,
+        audio_time: Callable[[float], float] = lambda at: at,
+    ) -> None:
         self.name = name
         self._session_id = session_id
         self._transport = transport
         self._part = session_id.rpartition("_")[2]
         self._event_numbers = count(1)
         self._responses = Responses(f"conv_{self._part}")
-        self._bucket = TokenBucket(rate=_FLOOD[transport][0], burst=_FLOOD[transport][1])
+        self._audio_time = audio_time
+        self._bucket = TokenBucket(rate=FLOOD_RATE, burst=FLOOD_BURST)
         self._flood_told_at: float | None = None
         self._updates = _UpdatesUnderWay()
         self._subscriptions: frozenset[str] = frozenset()
@@ -56,18 +62,27 @@ class RealtimeWire:
         self._state: State | None = None
         self._state_is_due = False
 
+    @property
+    def wants_link(self) -> bool:
+        """Whether the client wants to know how the call's packets fare."""
+        return "voicertc.link" in self._subscriptions
+
     def opened(self, options: SessionOptions, state: State | None = None) -> list[str]:
         """Return the first messages of the connection; ``state`` is told to a client once it subscribes."""
         self._state = state
         return self._write([self._session("session.created", options)])
 
-    def receive(self, text: str | bytes, options: SessionOptions, now: float) -> list[Event]:
+    def audio(self, reply_id: str, audio: bytes) -> list[str]:
+        """Return what carries a reply's sound, coded as the session has it, to a client without RTP."""
+        return self._write(self._responses.audio(reply_id, audio))
+
+    def receive(self, text: str | bytes, options: SessionOptions, now: float) -> list[Received]:
         """Return what one message means: one event, or none if the client floods.
 
         ``options`` are the session's in force; ``now`` is any monotonic clock's, in seconds. A message that
         makes no sense is a ``ClientErred`` that names the client's own ``event_id`` if it can be read.
         """
-        if not self._bucket.take(now):
+        if self._transport == "webrtc" and not self._bucket.take(now):
             return self._flooded(now)
         origin = Origin(self.name)
         try:
@@ -92,14 +107,15 @@ class RealtimeWire:
         limit = MAX_MESSAGE_BYTES[self._transport]
         if isinstance(text, bytes):
             raise ClientError("Messages must be text, not binary.", code="invalid_message")
-        # The first comparison spares encoding what is too long anyway.
-        if len(text) > limit or len(text.encode("utf-8", "surrogatepass")) > limit:
+        # ASCII, as sound is, is not encoded to be measured; nor is what is too long anyway.
+        is_measured = text.isascii() or len(text) > limit
+        if (len(text) if is_measured else len(text.encode("utf-8", "surrogatepass"))) > limit:
             raise ClientError(f"A message may have {limit} bytes at most.", code="message_too_large")
         return text
 
-    def _flooded(self, now: float) -> list[Event]:
+    def _flooded(self, now: float) -> list[Received]:
         told_at = self._flood_told_at
-        if told_at is not None and now - told_at < _FLOOD_NOTICE:
+        if told_at is not None and now - told_at < FLOOD_NOTICE:
             return []
         self._flood_told_at = now
         message = "Too many messages; some have been dropped. Send fewer."
@@ -107,7 +123,7 @@ class RealtimeWire:
 
     def _update(
         self, message: Fields, current: SessionOptions, in_force: SessionOptions, origin: Origin
-    ) -> Event:
+    ) -> Received:
         session = message.need("session", record)
         merged = apply_update(current, session)
         wanted = read_subscriptions(session)
@@ -123,13 +139,15 @@ class RealtimeWire:
         # Longer than a function should be, so that mypy can check that no fact is forgotten.
         match fact:
             case facts.StateChanged():
-                return self._state_changed(fact.state)
+                return self._state_changed(fact)
             case facts.SessionChanged():
                 return self._session_changed(fact)
             case facts.TurnStarted():
-                return [render.turn_started(fact)]
+                return [render.turn_started(fact, self._audio_time)]
             case facts.TurnStopped():
-                return [render.turn_stopped(fact)]
+                return [render.turn_stopped(fact, self._audio_time)]
+            case facts.TurnTimedOut():
+                return [render.turn_timed_out(fact, self._audio_time)]
             case facts.TurnCommitted():
                 return [render.turn_committed(fact)]
             case facts.InputCleared():
@@ -143,11 +161,13 @@ class RealtimeWire:
             case facts.ItemRetrieved(item, origin):
                 return [self._item("conversation.item.retrieved", item)] if self._is_mine(origin) else []
             case facts.ItemTruncated():
-                return [render.item_truncated(fact)]
-            case facts.InterimHeard(item_id, text):
-                return self._interim(item_id, text)
+                # Who plays at its own pace says itself what it has played, and waits for this as the answer.
+                is_answer = fact.origin is not None or self._transport != "websocket"
+                return [render.item_truncated(fact)] if is_answer else []
+            case facts.InterimHeard():
+                return self._own(own.interim(fact)) if self._shows_transcripts else []
             case facts.FinalHeard():
-                return render.final_heard(fact) if self._shows_transcripts else []
+                return self._final_heard(fact) if self._shows_transcripts else []
             case facts.HearingFailed():
                 return [render.hearing_failed(fact)] if self._shows_transcripts else []
             case facts.ReplyBegan():
@@ -168,42 +188,51 @@ class RealtimeWire:
                 return self._playout("cleared", reply_id)
             case facts.Refused():
                 return [render.refused(fact)] if self._is_mine(fact.origin) else []
-            case facts.CallEnding(reason):
-                return self._own("voicertc.call.ending", {"reason": reason})
+            case facts.CallEnding():
+                return self._own(own.call_ending(fact))
+            case facts.TurnMeasured():
+                return self._own(own.metrics(fact))
+            case facts.HandedOff():
+                return self._own(own.handoff(fact))
+            case facts.ToolProgressed():
+                return self._own(own.tool(fact))
+            case facts.LinkMeasured():
+                return self._own(own.link(fact))
+            case facts.UsageAdded():
+                return self._own(own.usage(fact))
             case _:
                 assert_never(fact)
 
-    def _state_changed(self, state: State) -> list[ServerEvent]:
-        self._state = state
+    def _state_changed(self, fact: facts.StateChanged) -> list[ServerEvent]:
+        self._state = fact.state
         self._state_is_due = False
-        return self._own("voicertc.state", {"state": state.value})
+        return self._own(own.state(fact))
 
     def _session_changed(self, fact: facts.SessionChanged) -> list[ServerEvent]:
         shown = [self._session("session.updated", fact.options)]
         if self._state_is_due and self._state is not None and self._is_mine(fact.origin):
             # Who subscribes wants to know where things stand, not only where they go.
-            shown += self._state_changed(self._state)
+            shown += self._state_changed(facts.StateChanged(self._state))
         return shown
 
-    def _interim(self, item_id: str, text: str) -> list[ServerEvent]:
-        if not self._shows_transcripts:
-            return []
-        return self._own("voicertc.transcript.interim", {"item_id": item_id, "text": text})
+    def _final_heard(self, fact: facts.FinalHeard) -> list[ServerEvent]:
+        return render.final_heard(fact) + self._own(own.transcript(fact, self._audio_time))
 
     def _session(self, kind: str, options: SessionOptions) -> ServerEvent:
         self._shows_transcripts = options.transcription_model is not None
+        self._responses.audio_format = options.output_format
         return {"type": kind, "session": render_session(options, self._session_id, self._subscriptions)}
 
     def _item(self, kind: str, item: Item, **fields: object) -> ServerEvent:
         return {"type": kind, **fields, "item": render_item(item, shows_transcripts=self._shows_transcripts)}
 
     def _playout(self, what: str, reply_id: str) -> list[ServerEvent]:
-        if self._transport != "webrtc":
+        if self._transport == "websocket":
             return []
         return [{"type": f"output_audio_buffer.{what}", "response_id": reply_id}]
 
-    def _own(self, kind: str, fields: ServerEvent) -> list[ServerEvent]:
-        return [{"type": kind, **fields}] if kind in self._subscriptions else []
+    def _own(self, event: ServerEvent) -> list[ServerEvent]:
+        return [event] if event["type"] in self._subscriptions else []
 
     def _is_mine(self, origin: Origin | None) -> bool:
         return origin is not None and origin.wire == self.name

@@ -1,9 +1,13 @@
 """What a client is told besides responses: facts as events of OpenAI Realtime, without their ``event_id``.
 
+Our own ``voicertc.*`` events are in ``own_events``.
+
 Whether a fact is this client's business is decided before (``realtime``).
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from ..core import facts
 from .responses import ServerEvent
@@ -12,21 +16,35 @@ _SERVER_CODES = ("internal", "busy", "timeout")
 """Codes of an ``error`` that is not the client's fault."""
 
 
-def turn_started(fact: facts.TurnStarted) -> ServerEvent:
+AudioTime = Callable[[float], float]
+"""From session time to seconds of the audio that the client has sent."""
+
+
+def turn_started(fact: facts.TurnStarted, audio_time: AudioTime) -> ServerEvent:
     """Return ``input_audio_buffer.speech_started``."""
     return {
         "type": "input_audio_buffer.speech_started",
         "item_id": fact.item_id,
-        "audio_start_ms": _milliseconds(fact.at),
+        "audio_start_ms": milliseconds(audio_time(fact.at)),
     }
 
 
-def turn_stopped(fact: facts.TurnStopped) -> ServerEvent:
+def turn_stopped(fact: facts.TurnStopped, audio_time: AudioTime) -> ServerEvent:
     """Return ``input_audio_buffer.speech_stopped``."""
     return {
         "type": "input_audio_buffer.speech_stopped",
         "item_id": fact.item_id,
-        "audio_end_ms": _milliseconds(fact.at),
+        "audio_end_ms": milliseconds(audio_time(fact.at)),
+    }
+
+
+def turn_timed_out(fact: facts.TurnTimedOut, audio_time: AudioTime) -> ServerEvent:
+    """Return ``input_audio_buffer.timeout_triggered``."""
+    return {
+        "type": "input_audio_buffer.timeout_triggered",
+        "item_id": fact.item_id,
+        "audio_start_ms": milliseconds(audio_time(fact.start)),
+        "audio_end_ms": milliseconds(audio_time(fact.end)),
     }
 
 
@@ -89,6 +107,6 @@ def refused(fact: facts.Refused) -> ServerEvent:
     }
 
 
-def _milliseconds(at: float) -> int:
+def milliseconds(at: float) -> int:
     """Return audio time as OpenAI has it; padding may reach back before the first sample."""
     return max(0, round(at * 1000))

@@ -5,87 +5,83 @@
 ``apply_update`` merges a ``session.update``: only fields that are present change, nested objects merge,
 ``null`` clears, and an object with a ``type`` that changes is replaced whole.
 
-Fields of OpenAI's session that have no effect here are accepted and shown as what they are: without effect.
+Fields of OpenAI's session that have no effect here are accepted and shown as what they are: without effect
+(``docs/events.md`` lists them).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Literal
 
 from ..core.items import Modality
-from ..core.options import SessionOptions, TurnDetection
+from ..core.options import SessionOptions
 from ..errors import ClientError
-from .fields import Fields, Parse, array, boolean, choice, identifier, number, record, string
+from .audio_json import apply_input, read_format, render_format, render_input
+from .fields import Fields, array, choice, identifier, integer, number, record, string
+from .tools_json import read_tools, render_tool_choice, render_tools
 
-VOICERTC_EVENTS = ("voicertc.call.ending", "voicertc.state", "voicertc.transcript.interim")
+VOICERTC_EVENTS = (
+    "voicertc.call.ending",
+    "voicertc.handoff",
+    "voicertc.link",
+    "voicertc.metrics",
+    "voicertc.state",
+    "voicertc.tool",
+    "voicertc.transcript",
+    "voicertc.transcript.interim",
+    "voicertc.usage",
+)
 """What a client may subscribe to with ``session.update {session: {voicertc: {events: […]}}}``."""
 
-PCM_FORMAT = {"type": "audio/pcm", "rate": 24_000}
-"""16-bit little-endian mono; over WebRTC, where audio is RTP, it says nothing."""
-
-_DETECTORS: tuple[Literal["server_vad", "semantic_vad"], ...] = ("server_vad", "semantic_vad")
-_EAGERNESS: tuple[Literal["low", "medium", "high", "auto"], ...] = ("low", "medium", "high", "auto")
+_TYPES = ("realtime", "transcription")
+_MAX_OUTPUT_TOKENS = 4096
+"""OpenAI's own bound."""
 _DEFAULTS = SessionOptions()
 
 
 def render_session(
-    options: SessionOptions, session_id: str, subscriptions: Iterable[str]
+    options: SessionOptions, session_id: str, subscriptions: Iterable[str] = ()
 ) -> dict[str, object]:
     """Return the session as ``session.created`` and ``session.updated`` carry it.
 
     ``voicertc`` is shown only to a client that subscribed, so that others see OpenAI's object.
     """
-    session: dict[str, object] = {
-        "type": "realtime",
-        "object": "realtime.session",
-        "id": session_id,
-        "model": options.model,
-        "output_modalities": [options.output.value],
-        "instructions": options.instructions,
-        "tools": [],
-        "tool_choice": "auto",
-        "max_output_tokens": "inf",
-        "tracing": None,
-        "truncation": "auto",
-        "prompt": None,
-        "include": None,
-        "audio": {
-            "input": {
-                "format": PCM_FORMAT,
-                "transcription": _render_transcription(options),
-                "noise_reduction": None,
-                "turn_detection": _render_turn_detection(options.turn_detection),
-            },
-            "output": {"format": PCM_FORMAT, "voice": options.voice, "speed": options.speed},
-        },
-    }
+    session = _render_transcribing(options) if options.is_transcription else _render_talking(options)
+    session["id"] = session_id
     events = sorted(subscriptions)
     return session | {"voicertc": {"events": events}} if events else session
 
 
+def read_session(session: Fields, defaults: SessionOptions) -> SessionOptions:
+    """Return what a new session is to be, by a client's wish and the operator's ``defaults``.
+
+    Its ``type`` says whether it replies or only transcribes. Raises ``ClientError``.
+    """
+    kind = session.read("type", choice(_TYPES), absent=_type_of(defaults), null=_type_of(defaults))
+    return apply_update(replace(defaults, is_transcription=kind == "transcription"), session)
+
+
 def apply_update(options: SessionOptions, session: Fields) -> SessionOptions:
     """Return ``options`` with the changes of a ``session.update``. Raises ``ClientError``."""
-    kind = session.read("type", string, absent="realtime", null="realtime")
-    if kind != "realtime":
-        # OpenAI Realtime: a session's type cannot change.
+    own = _type_of(options)
+    if session.read("type", choice(_TYPES), absent=own, null=own) != own:
         path = session.path("type")
-        raise ClientError(f'{path} of this session is "realtime".', code="invalid_value", param=path)
+        raise ClientError(f'{path} of this session is "{own}".', code="invalid_value", param=path)
     audio = session.section("audio")
-    heard = audio.section("input")
     spoken = audio.section("output")
-    detection = heard.read(
-        "turn_detection", _turn_detection(options.turn_detection), absent=options.turn_detection, null=None
-    )
+    tools, tool_choice = read_tools(session, options.tools, options.tool_choice)
     return replace(
-        _apply_transcription(options, heard),
+        apply_input(options, audio.section("input")),
         model=session.read("model", string, absent=options.model, null=_DEFAULTS.model),
         instructions=session.read("instructions", string, absent=options.instructions, null=""),
         output=read_output(session, options.output),
         voice=read_voice(spoken, options.voice),
         speed=spoken.read("speed", number(0.25, 1.5), absent=options.speed, null=_DEFAULTS.speed),
-        turn_detection=detection,
+        output_format=read_format(spoken, options.output_format),
+        tools=tools,
+        tool_choice=tool_choice,
+        max_output_tokens=read_max_tokens(session, options.max_output_tokens),
     )
 
 
@@ -99,6 +95,11 @@ def read_voice(spoken: Fields, absent: str) -> str:
     return spoken.read("voice", _voice, absent=absent, null=_DEFAULTS.voice)
 
 
+def read_max_tokens(fields: Fields, absent: int | None) -> int | None:
+    """Return ``max_output_tokens``: a number, or ``None`` for ``"inf"``."""
+    return fields.read("max_output_tokens", _max_tokens, absent=absent, null=None)
+
+
 def read_subscriptions(session: Fields) -> frozenset[str] | None:
     """Return the ``voicertc.*`` events that a client wants from now on; ``None``: what it had."""
     wanted = session.read("voicertc", record, absent=None, null=Fields({}))
@@ -108,89 +109,43 @@ def read_subscriptions(session: Fields) -> frozenset[str] | None:
     return frozenset(VOICERTC_EVENTS if "*" in names else names)
 
 
-def _render_transcription(options: SessionOptions) -> dict[str, object] | None:
-    if options.transcription_model is None:
-        return None
+def _type_of(options: SessionOptions) -> str:
+    return "transcription" if options.is_transcription else "realtime"
+
+
+def _render_talking(options: SessionOptions) -> dict[str, object]:
+    limit = options.max_output_tokens
     return {
-        "model": options.transcription_model,
-        "language": options.language,
-        "prompt": options.transcription_prompt,
+        "type": "realtime",
+        "object": "realtime.session",
+        "model": options.model,
+        "output_modalities": [options.output.value],
+        "instructions": options.instructions,
+        "tools": render_tools(options.tools),
+        "tool_choice": render_tool_choice(options.tool_choice),
+        "max_output_tokens": "inf" if limit is None else limit,
+        "tracing": None,
+        "truncation": "auto",
+        "prompt": None,
+        "include": None,
+        "audio": {
+            "input": render_input(options),
+            "output": {
+                "format": render_format(options.output_format),
+                "voice": options.voice,
+                "speed": options.speed,
+            },
+        },
     }
 
 
-def _render_turn_detection(detection: TurnDetection | None) -> dict[str, object] | None:
-    if detection is None:
-        return None
-    common = {
-        "type": detection.type,
-        "create_response": detection.create_response,
-        "interrupt_response": detection.interrupt_response,
+def _render_transcribing(options: SessionOptions) -> dict[str, object]:
+    return {
+        "type": "transcription",
+        "object": "realtime.transcription_session",
+        "include": None,
+        "audio": {"input": render_input(options)},
     }
-    if detection.type == "semantic_vad":
-        return common | {"eagerness": detection.eagerness}
-    return common | {
-        "threshold": detection.threshold,
-        "prefix_padding_ms": round(detection.prefix_padding * 1000),
-        "silence_duration_ms": round(detection.silence * 1000),
-        "idle_timeout_ms": None,
-    }
-
-
-def _apply_transcription(options: SessionOptions, heard: Fields) -> SessionOptions:
-    if heard.is_null("transcription"):
-        return replace(options, transcription_model=None)  # the language still helps the recognizer
-    if "transcription" not in heard:
-        return options
-    wanted = heard.section("transcription")
-    default = _DEFAULTS.transcription_model
-    return replace(
-        options,
-        transcription_model=wanted.read(
-            "model", string, absent=options.transcription_model or default, null=default
-        ),
-        language=wanted.read("language", _language, absent=options.language, null=None),
-        transcription_prompt=wanted.read("prompt", string, absent=options.transcription_prompt, null=""),
-    )
-
-
-def _turn_detection(current: TurnDetection | None) -> Parse[TurnDetection]:
-    def parse(value: object, path: str) -> TurnDetection:
-        wanted = record(value, path)
-        base = current or TurnDetection()
-        kind = wanted.read("type", choice(_DETECTORS), absent=base.type, null=base.type)
-        if kind != base.type:
-            base = TurnDetection(type=kind)
-        default = TurnDetection(type=kind)
-        return replace(
-            base,
-            threshold=wanted.read("threshold", number(0, 1), absent=base.threshold, null=default.threshold),
-            prefix_padding=wanted.read(
-                "prefix_padding_ms",
-                _milliseconds(5_000),
-                absent=base.prefix_padding,
-                null=default.prefix_padding,
-            ),
-            silence=wanted.read(
-                "silence_duration_ms", _milliseconds(20_000), absent=base.silence, null=default.silence
-            ),
-            create_response=wanted.read(
-                "create_response", boolean, absent=base.create_response, null=default.create_response
-            ),
-            interrupt_response=wanted.read(
-                "interrupt_response", boolean, absent=base.interrupt_response, null=default.interrupt_response
-            ),
-            eagerness=wanted.read(
-                "eagerness", choice(_EAGERNESS), absent=base.eagerness, null=default.eagerness
-            ),
-        )
-
-    return parse
-
-
-def _milliseconds(high: int) -> Parse[float]:
-    """Seconds from a number of milliseconds that is at most ``high``."""
-    bounds = number(0, high)
-    return lambda value, path: bounds(value, path) / 1000
 
 
 def _output(value: object, path: str) -> Modality:
@@ -208,9 +163,5 @@ def _voice(value: object, path: str) -> str:
     return identifier(value, path)
 
 
-def _language(value: object, path: str) -> str:
-    """The primary subtag of a language tag (RFC 5646): ``en`` of ``en-US``."""
-    primary = string(value, path).split("-")[0].lower()
-    if not (primary.isascii() and primary.isalpha() and len(primary) in (2, 3)):
-        raise ClientError(f'{path} must be a language code such as "en".', code="invalid_value", param=path)
-    return primary
+def _max_tokens(value: object, path: str) -> int | None:
+    return None if value == "inf" else integer(1, _MAX_OUTPUT_TOKENS)(value, path)
