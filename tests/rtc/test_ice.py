@@ -59,6 +59,8 @@ def test_lines_that_break_aioice_are_stripped() -> None:
             "a=candidate:4 1 udp 1 host.example 5001 typ host",
             "a=candidate:5 1 udp 1 192.0.2.7 99999 typ host",
             "a=candidate:6 1 udp",
+            "a=candidate:7 1 udp 1 192.0.2.7 \N{SUPERSCRIPT TWO} typ host",
+            "a=candidate:8 1 udp " + "1" * 5_000 + " 192.0.2.7 5001 typ host",
             "a=end-of-candidates",
         )
     )

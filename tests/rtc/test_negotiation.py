@@ -4,6 +4,7 @@ import pytest
 from aiortc.sdp import SessionDescription
 
 from voicertc.errors import ClientError
+from voicertc.rtc.ice import TrickledCandidate
 from voicertc.rtc.negotiation import DEFAULT_MAX_MESSAGE_BYTES, Offer
 
 from .offers import audio, data, offer, transport, video
@@ -157,3 +158,37 @@ def test_audio_that_the_client_itself_disabled_is_no_audio() -> None:
 def test_the_clients_largest_message_is_read(line: tuple[str, ...], limit: int) -> None:
     assert Offer.read(offer(audio("0"), data("1", *line))).max_message_bytes == limit
     assert Offer.read(offer(audio("0"))).max_message_bytes == DEFAULT_MAX_MESSAGE_BYTES
+
+
+def trickled(mid: str | None = None, index: int | None = None) -> TrickledCandidate:
+    return TrickledCandidate("candidate:1 1 udp 1 192.0.2.1 5000 typ host", mid, index)
+
+
+@pytest.mark.parametrize(
+    ("candidate", "mid"),
+    [
+        (trickled("0"), "1"),  # the bundle's first section gives it its transport
+        (trickled("0", 3), "1"),
+        (trickled(index=0), "1"),
+        (trickled("1"), None),  # its own transport is given up for the bundle's
+        (trickled("2"), None),
+        (trickled("9"), None),
+        (trickled(index=9), None),
+        (trickled(), None),
+    ],
+)
+def test_a_candidate_is_the_first_sections_of_a_bundle(candidate: TrickledCandidate, mid: str | None) -> None:
+    assert Offer.read(offer(video("0"), audio("1"), data("2"))).mid_of(candidate) == mid
+
+
+def test_without_a_bundle_each_section_has_candidates_of_its_own() -> None:
+    read = Offer.read(offer(audio("0"), video("1"), data("2"), bundle=None))
+    assert [read.mid_of(trickled(mid)) for mid in "012"] == ["0", None, "2"]
+
+
+def test_an_offer_goes_on_with_another_on_the_same_transport() -> None:
+    first = Offer.read(offer(audio("0"), data("1")))
+    assert Offer.read(offer(audio("0", direction="sendonly"), data("1"))).continues(first)
+    assert not Offer.read(offer(audio("1"), data("0"))).continues(first)
+    assert not Offer.read(offer(audio("0", lines=transport("new")), data("1"))).continues(first)
+    assert (first.has_ufrag("frag"), first.has_ufrag("fra")) == (True, False)

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from dataclasses import dataclass
 
 from ..errors import ClientError
 
@@ -26,6 +27,26 @@ MAX_CANDIDATES = 32
 
 _OPUS = re.compile(r"^a=rtpmap:\d+ opus/48000", re.IGNORECASE | re.MULTILINE)
 """RFC 7587 §7."""
+_NUMBER = re.compile(r"[0-9]{1,10}")
+"""What ``int`` reads for certain: it takes other scripts' digits too, and refuses thousands of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrickledCandidate:
+    """An address that a client names behind its offer (RFC 8838).
+
+    ``text`` begins with ``candidate:``; an empty one says that there are no more. ``mid`` names the section
+    it belongs to, or else ``index`` does, counted from 0 in the client's offer.
+    """
+
+    text: str
+    mid: str | None = None
+    index: int | None = None
+
+    @property
+    def fields(self) -> str:
+        """What stands behind ``candidate:``."""
+        return self.text.removeprefix("a=").removeprefix("candidate:")
 
 
 def check_offer(sdp: str) -> None:
@@ -59,7 +80,7 @@ def sanitize_offer(sdp: str) -> str:
         if not line or line.startswith("a=end-of-candidates"):
             continue
         if line.startswith("a=candidate:"):
-            if n_candidates >= MAX_CANDIDATES or not _is_usable(line.removeprefix("a=candidate:")):
+            if n_candidates >= MAX_CANDIDATES or not is_usable(line.removeprefix("a=candidate:")):
                 continue
             n_candidates += 1
         elif line == "a=setup:actpass":
@@ -91,6 +112,20 @@ def announce(answer_sdp: str, address: str) -> str:
     return "\r\n".join(lines) + "\r\n"
 
 
+def is_usable(candidate: str) -> bool:
+    """Whether aioice can do anything with a candidate: UDP to a literal address (RFC 8839 §5.1)."""
+    fields = candidate.split()
+    if len(fields) < 8 or fields[2].lower() != "udp":
+        return False
+    if not all(_NUMBER.fullmatch(fields[place]) for place in (1, 3, 5)) or not 0 < int(fields[5]) < 65_536:
+        return False
+    try:
+        ipaddress.ip_address(fields[4])
+    except ValueError:
+        return False
+    return fields[7] in ("host", "srflx", "relay")
+
+
 def _is_stand_in(announced: ipaddress.IPv4Address | ipaddress.IPv6Address, own: str) -> bool:
     """Whether ``announced`` may take the place of the address ``own``."""
     try:
@@ -98,20 +133,6 @@ def _is_stand_in(announced: ipaddress.IPv4Address | ipaddress.IPv6Address, own: 
     except ValueError:
         return False
     return address.version == announced.version and not address.is_loopback and not address.is_unspecified
-
-
-def _is_usable(candidate: str) -> bool:
-    """Whether aioice can do anything with a candidate: UDP to a literal address (RFC 8839 §5.1)."""
-    fields = candidate.split()
-    if len(fields) < 8 or fields[2].lower() != "udp" or not fields[5].isdigit():
-        return False
-    if not (fields[1].isdigit() and fields[3].isdigit() and 0 < int(fields[5]) < 65_536):
-        return False
-    try:
-        ipaddress.ip_address(fields[4])
-    except ValueError:
-        return False
-    return fields[7] in ("host", "srflx", "relay")
 
 
 def invalid_sdp(message: str) -> ClientError:

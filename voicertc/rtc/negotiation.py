@@ -20,7 +20,7 @@ from enum import Enum
 from aiortc.sdp import SessionDescription
 
 from ..errors import ClientError
-from .ice import check_offer, invalid_sdp, sanitize_offer
+from .ice import TrickledCandidate, check_offer, invalid_sdp, sanitize_offer
 
 DEFAULT_MAX_MESSAGE_BYTES = 65_536
 """What a peer takes that does not say (RFC 8841 §6.1)."""
@@ -85,6 +85,7 @@ class Offer:
     max_message_bytes: int
     """Longest data channel message the client takes, in bytes."""
     _sections: tuple[tuple[_Section, _Fate], ...]
+    _tagged: _Section | None
 
     @classmethod
     def read(cls, sdp: str) -> Offer:
@@ -97,13 +98,40 @@ class Offer:
             raise ClientError("The offer's audio section is disabled.", code="no_audio", status=422)
         used = [section for section, fate in fates if fate is _Fate.USED]
         data = next((section for section in used if section.is_data), None)
-        text = _shown_to_aiortc(session, sections, used)
+        tagged = _tagged(session, sections)
+        text = _shown_to_aiortc(session, tagged, used)
         _parse(text)
         return cls(
             text=text,
             max_message_bytes=_max_message_bytes(data),
             _sections=tuple(fates),
+            _tagged=tagged,
         )
+
+    def continues(self, earlier: Offer) -> bool:
+        """Whether it is about the connection that ``earlier`` began, on the same transport (RFC 8829 §4.1.8).
+
+        aiortc can take such an offer; it cannot restart ICE.
+        """
+        return self._transport == earlier._transport and self._audio_mid == earlier._audio_mid
+
+    def has_ufrag(self, ufrag: str) -> bool:
+        """Whether this is the client's half of the name of the ICE session (RFC 8839 §5.4)."""
+        return f"a=ice-ufrag:{ufrag}" in self._transport
+
+    def mid_of(self, candidate: TrickledCandidate) -> str | None:
+        """Return the section that a candidate belongs to, in aiortc's eyes; ``None``: one that is not used.
+
+        Of a bundle's sections only the first one's addresses are used, whose place the first takes that is.
+        """
+        sections = [section for section, _ in self._sections]
+        mid = candidate.mid
+        if mid is None and candidate.index is not None and candidate.index < len(sections):
+            mid = sections[candidate.index].attribute("mid")
+        if self._tagged is not None and mid == self._tagged.attribute("mid"):
+            return next((section.attribute("mid") for section in self._used if section.is_bundled), None)
+        alone = (section.attribute("mid") for section in self._used if not section.is_bundled)
+        return mid if mid is not None and mid in alone else None
 
     def answer(self, aiortc_answer: str) -> str:
         """Return aiortc's answer with the sections that were kept from it given back in order."""
@@ -126,6 +154,20 @@ class Offer:
         group = [f"a=group:BUNDLE {' '.join(bundled)}"] if bundled else []
         kept = [line for line in session if not line.startswith("a=group:BUNDLE")]
         return "\r\n".join([*kept, *group, *lines]) + "\r\n"
+
+    @property
+    def _used(self) -> list[_Section]:
+        return [section for section, fate in self._sections if fate is _Fate.USED]
+
+    @property
+    def _audio_mid(self) -> str | None:
+        return next(section.attribute("mid") for section in self._used if section.kind == "audio")
+
+    @property
+    def _transport(self) -> frozenset[str]:
+        """The lines by which both sides know each other, whatever their order."""
+        known = ("a=ice-ufrag:", "a=ice-pwd:", "a=fingerprint:")
+        return frozenset(line for line in self.text.splitlines() if line.startswith(known))
 
 
 def _parse(text: str) -> None:
@@ -177,7 +219,13 @@ def _fates(sections: list[_Section]) -> list[tuple[_Section, _Fate]]:
     return fates
 
 
-def _shown_to_aiortc(session: list[str], sections: list[_Section], used: list[_Section]) -> str:
+def _tagged(session: list[str], sections: list[_Section]) -> _Section | None:
+    """Return the bundle's first section, which gives it its transport (RFC 9143 §7.1.1)."""
+    bundle = _bundle(session)
+    return next((s for s in sections if bundle and s.attribute("mid") == bundle[0]), None)
+
+
+def _shown_to_aiortc(session: list[str], tagged: _Section | None, used: list[_Section]) -> str:
     mids = [section.attribute("mid") for section in used if section.is_bundled]
     lines = [
         f"a=group:BUNDLE {' '.join(mid for mid in mids if mid)}"
@@ -185,8 +233,6 @@ def _shown_to_aiortc(session: list[str], sections: list[_Section], used: list[_S
         else line
         for line in session
     ]
-    bundle = _bundle(session)
-    tagged = next((s for s in sections if bundle and s.attribute("mid") == bundle[0]), None)
     for section in used:
         lines += _with_transport_of(tagged, section) if tagged and section.is_bundled else section.lines
     return "\r\n".join(lines) + "\r\n"

@@ -2,10 +2,12 @@
 
     client ── RTP ──▶ Microphone ── PcmFrame ──▶ hear()
            ◀─ RTP ─── Speaker ◀──── read() ───── PlayoutBuffer
-           ◀─ oai-events ─▶ send() / PeerListener.message_received()
+           ◀─ data channel ─▶ send() / PeerListener.message_received()
 
 A peer's life: ``answer`` once, then it tells its listener what happens, until ``close`` is called or it ends
 by itself and says ``closed``. Everything runs on one event loop; the listener is called synchronously.
+What is agreed with the client is ``connection``'s business. A client that lost its connection and comes with
+another is served by this peer's ``successor``.
 """
 
 from __future__ import annotations
@@ -13,44 +15,27 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Protocol
 
-from aiortc import (
-    InvalidStateError,
-    MediaStreamError,
-    MediaStreamTrack,
-    RTCCertificate,
-    RTCConfiguration,
-    RTCDataChannel,
-    RTCIceServer,
-    RTCPeerConnection,
-    RTCRtpReceiver,
-    RTCRtpTransceiver,
-    RTCSessionDescription,
-)
-from aiortc.exceptions import OperationError
+from aiortc import MediaStreamError, MediaStreamTrack, RTCDataChannel
 
 from .. import logs
 from ..audio.pcm import PcmFrame
 from ..audio.playout import EAR_DELAY, PlayoutBuffer
-from ..errors import ClientError
-from . import aiortc_patch
-from .ice import announce
+from .channel import CHANNEL_LABEL, Channel
+from .connection import Connection
+from .ice import TrickledCandidate
+from .link import LinkQuality, watch_link
 from .microphone import Microphone
-from .negotiation import Offer
 from .options import IceServer, RtcOptions
 from .speaker import Speaker
 from .watchdog import Sign, Watchdog
 
-__all__ = ["CHANNEL_LABEL", "IceServer", "Peer", "PeerListener", "RtcOptions"]
+__all__ = ["IceServer", "Peer", "PeerListener", "RtcOptions"]
 
 _log = logging.getLogger(__name__)
 
-CHANNEL_LABEL = "oai-events"
-"""The data channel that clients of OpenAI's Realtime API open; others are left alone."""
-MAX_ROUND_TRIP = 2.0
-"""Seconds; more is a clock that was set, not a network."""
 CLOSE_TIMEOUT = 5.0
 """Seconds that aiortc is given to close: it says goodbye in a few packets."""
 
@@ -81,7 +66,7 @@ class Peer:
     """One peer connection, answered. Owned by its call; to be closed by it, also after ``closed``.
 
     Tasks: ``{name}/microphone`` while the client has a track, ``{name}/playout`` if the client does not want
-    to hear us, ``{name}/close`` while it ends.
+    to hear us, ``{name}/link`` while somebody watches it, ``{name}/close`` while it ends.
     """
 
     def __init__(
@@ -92,26 +77,32 @@ class Peer:
         options: RtcOptions | None = None,
         *,
         name: str = "call",
-        certificate: RTCCertificate | None = None,
+        channel: str = CHANNEL_LABEL,
         bit_rate: int = 32_000,
     ) -> None:
+        """``channel``: the label of the data channel that the client is expected to open."""
         self._playout = playout
         self._hear = hear
         self._listener = listener
         self._options = options or RtcOptions()
         self._name = name
+        self._bit_rate = bit_rate
         self._loop = asyncio.get_running_loop()
-        self._pc = RTCPeerConnection(_configuration(self._options))
-        aiortc_patch.use_certificate(self._pc, certificate or aiortc_patch.shared_certificate())
         self._speaker = Speaker(playout, bit_rate=bit_rate)
-        self._transceiver = self._add_transceiver()
-        self._channel: RTCDataChannel | None = None
-        self._max_message_bytes = self._options.max_message_bytes
+        self._connection = Connection(self._speaker, self._options)
+        self._channel = Channel(channel, max_buffered_bytes=self._options.max_buffered_bytes)
+        self._began: float | None = None
         self._watchdog: Watchdog | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._to_nobody: asyncio.Task[None] | None = None
+        self._has_sent = False
         self._closing: asyncio.Task[None] | None = None
         self._track: MediaStreamTrack | None = None
+        pc = self._connection.pc
+        pc.on("track", self._on_track)
+        pc.on("datachannel", self._on_channel)
+        pc.on("connectionstatechange", self._on_state)
 
     # --- for the owner ----------------------------------------------------------------------------
 
@@ -121,36 +112,67 @@ class Peer:
         ``is_loopback_client``: the offer came from this machine, which may have no other way to itself.
         Raises ``ClientError`` (400 ``invalid_sdp``, 422 ``no_audio``) and closes the peer if there is none.
         """
-        assert self._watchdog is None, "a peer answers one offer"
+        assert self._watchdog is None, "a peer begins once"
+        self._watchdog = Watchdog(
+            self._loop.time(),
+            connect_timeout=self._options.connect_timeout,
+            pause_after=self._options.pause_after,
+            close_after=self._options.close_after,
+        )
         try:
-            offer = Offer.read(offer_sdp)
-            self._max_message_bytes = min(self._max_message_bytes, offer.max_message_bytes)
-            answer = offer.answer(await self._negotiate(offer.text, is_loopback_client))
+            answer = await self._connection.answer(
+                offer_sdp, is_loopback_client=is_loopback_client, on_datagram=self._on_datagram
+            )
         except BaseException:
             await self.close()
             raise
-        if self._options.announced_address is not None:
-            answer = announce(answer, self._options.announced_address)
+        self._look_again()
         return answer
+
+    async def answer_again(self, offer_sdp: str) -> str:
+        """Return the answer to a further offer of the same connection, which may change what flows.
+
+        Raises ``ClientError`` as ``answer`` does, and 503 ``restart_required``; the peer goes on as it was.
+        """
+        answer = await self._connection.answer_again(offer_sdp)
+        if self._watchdog and self._watchdog.is_connected and self._closing is None:
+            self._follow_direction()
+        return answer
+
+    async def add_candidates(
+        self, candidates: Iterable[TrickledCandidate], *, ufrag: str | None = None
+    ) -> None:
+        """Take addresses that the client found after its offer.
+
+        Raises ``ClientError`` 422 ``ice_restart_unsupported`` if ``ufrag`` is given and not the offer's.
+        """
+        if self._closing is None:
+            await self._connection.add_candidates(candidates, ufrag=ufrag)
+
+    def successor(self) -> Peer:
+        """Return a peer for another connection of the same client; this one is to be closed.
+
+        It is given the same sound, listener and clock: what is heard goes on where the time has come to.
+        """
+        peer = Peer(
+            self._playout,
+            self._hear,
+            self._listener,
+            self._options,
+            name=self._name,
+            channel=self._channel.label,
+            bit_rate=self._bit_rate,
+        )
+        peer._began = self._began
+        return peer
 
     def send(self, text: str) -> None:
         """Send a message on the data channel; it is dropped if there is none, or none any more. Never raises.
 
         A client that does not take its messages is closed as ``slow_client``.
         """
-        channel = self._channel
-        if channel is None or channel.readyState != "open" or self._closing is not None:
-            return
-        n_bytes = len(text.encode())
-        if n_bytes > self._max_message_bytes:
-            limit = self._max_message_bytes
-            logs.event(_log, logging.WARNING, "message_too_long", bytes=n_bytes, limit=limit)
-            return
-        if channel.bufferedAmount + n_bytes > self._options.max_buffered_bytes:
+        if self._closing is None and not self._channel.send(text, limit=self._connection.max_message_bytes):
             self._end("slow_client")
-            return
-        with contextlib.suppress(InvalidStateError):  # it closes this very moment
-            channel.send(text)
 
     async def close(self) -> None:
         """Say goodbye and leave nothing behind; may be called any number of times."""
@@ -161,8 +183,12 @@ class Peer:
     @property
     def round_trip(self) -> float | None:
         """Seconds to the client and back, from its receiver reports; ``None`` until one came."""
-        rtt = aiortc_patch.round_trip(self._transceiver.sender)
-        return rtt if rtt is not None and 0 <= rtt <= MAX_ROUND_TRIP else None
+        return self._connection.round_trip
+
+    def watch_link(self, tell: Callable[[LinkQuality], None]) -> Callable[[], object]:
+        """Have the link's quality told once a second while it is up; returns what ends that."""
+        watch = watch_link(self._connection.pc, lambda: self.round_trip, tell)
+        return self._start(watch, "link").cancel
 
     @property
     def skipped(self) -> int:
@@ -171,45 +197,13 @@ class Peer:
 
     # --- the connection ---------------------------------------------------------------------------
 
-    def _add_transceiver(self) -> RTCRtpTransceiver:
-        self._pc.on("track", self._on_track)
-        self._pc.on("datachannel", self._on_channel)
-        self._pc.on("connectionstatechange", self._on_state)
-        transceiver = self._pc.addTransceiver(self._speaker, direction="sendrecv")
-        capabilities = RTCRtpReceiver.getCapabilities("audio")
-        assert capabilities is not None
-        # Our packets are Opus, whatever the client would like best.
-        transceiver.setCodecPreferences([c for c in capabilities.codecs if c.mimeType == "audio/opus"])
-        return transceiver
-
-    async def _negotiate(self, offer: str, is_loopback_client: bool) -> str:
-        try:
-            await self._pc.setRemoteDescription(RTCSessionDescription(sdp=offer, type="offer"))
-        except InvalidStateError as error:
-            raise ClientError(
-                "The call ended while it was answered.", code="call_ended", status=503
-            ) from error
-        except (ValueError, OperationError, AssertionError) as error:
-            raise ClientError(f"The offer cannot be answered: {error}", code="invalid_sdp") from error
-        if is_loopback_client or aiortc_patch.has_only_loopback():
-            aiortc_patch.offer_loopback(self._pc)
-        self._watchdog = Watchdog(
-            self._loop.time(),
-            connect_timeout=self._options.connect_timeout,
-            pause_after=self._options.pause_after,
-            close_after=self._options.close_after,
-        )
-        await self._pc.setLocalDescription()
-        aiortc_patch.shrink_reads(self._pc)
-        aiortc_patch.watch_inbound(self._pc, self._on_datagram)
-        self._look_again()
-        return self._pc.localDescription.sdp
-
     def _on_track(self, track: MediaStreamTrack) -> None:
         self._track = track
+        if self._watchdog and self._watchdog.is_connected and self._closing is None:
+            self._listen(track)
 
     def _on_state(self) -> None:
-        state = self._pc.connectionState
+        state = self._connection.pc.connectionState
         if self._closing is not None or self._watchdog is None:
             return
         if state == "connected":
@@ -226,12 +220,25 @@ class Peer:
         now = self._loop.time()
         watchdog.connect(now)
         self._look_again()
+        if self._began is None:
+            self._began = now
         if self._track is not None:
-            microphone = Microphone(self._hear, began=now)
-            self._start(microphone.run(self._track), "microphone")
-        if self._transceiver.currentDirection not in ("sendrecv", "sendonly"):
-            self._start(self._play_to_nobody(), "playout")
+            self._listen(self._track)
+        self._follow_direction()
         self._listener.connected()
+
+    def _listen(self, track: MediaStreamTrack) -> None:
+        assert self._began is not None, "who is connected has begun"
+        self._start(Microphone(self._hear, began=self._began).run(track), "microphone")
+
+    def _follow_direction(self) -> None:
+        """Let aiortc's sender have our voice if the client wants it; once it has begun it goes on."""
+        if self._connection.is_sending:
+            self._has_sent = True
+            if self._to_nobody is not None:
+                self._to_nobody.cancel()
+        elif not self._has_sent and self._to_nobody is None:
+            self._to_nobody = self._start(self._play_to_nobody(), "playout")
 
     async def _play_to_nobody(self) -> None:
         """Let replies pass in real time although the client asked for no sound: its session goes on."""
@@ -239,10 +246,11 @@ class Peer:
             while True:
                 await self._speaker.recv()
 
-    def _start(self, work: Coroutine[None, None, None], what: str) -> None:
+    def _start(self, work: Coroutine[None, None, None], what: str) -> asyncio.Task[None]:
         task = self._loop.create_task(work, name=f"{self._name}/{what}")
         self._tasks.add(task)
         task.add_done_callback(self._on_task_done)
+        return task
 
     def _on_task_done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -253,12 +261,8 @@ class Peer:
     # --- the data channel -------------------------------------------------------------------------
 
     def _on_channel(self, channel: RTCDataChannel) -> None:
-        if channel.label != CHANNEL_LABEL or (self._channel and self._channel.readyState == "open"):
-            return
-        self._channel = channel
-        channel.on("message", self._on_message)
         # aiortc has opened it already: no "open" event will come.
-        if self._closing is None:
+        if self._channel.take(channel, self._on_message) and self._closing is None:
             self._listener.channel_opened()
 
     def _on_message(self, message: str | bytes) -> None:
@@ -315,17 +319,7 @@ class Peer:
     async def _close(self) -> None:
         try:
             async with asyncio.timeout(CLOSE_TIMEOUT):
-                await self._pc.close()
+                await self._connection.pc.close()
         except TimeoutError:
             logs.event(_log, logging.ERROR, "close_timed_out", peer=self._name)
         await asyncio.gather(*self._tasks, return_exceptions=True)
-
-
-def _configuration(options: RtcOptions) -> RTCConfiguration:
-    # An empty list, not None: None would ask a public STUN server, and wait 5 s for it if it is unreachable.
-    return RTCConfiguration(
-        iceServers=[
-            RTCIceServer(urls=list(server.urls), username=server.username, credential=server.credential)
-            for server in options.ice_servers
-        ]
-    )
