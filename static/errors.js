@@ -9,14 +9,16 @@
  *     unsupported           the browser has no WebRTC
  *     unreachable           the server did not answer the offer
  *     busy                  it answered 503; `retryAfter` seconds, if it said so
- *     refused, server       it answered 4xx, 5xx; `message` holds its own words
+ *     key_missing           it wants a key, and was sent none (401)
+ *     key_refused           it does not take the key that it was sent (401)
+ *     refused, server       it answered any other 4xx, 5xx; `message` holds its own words
  *     no_path               offer answered, but no media path could be opened
  *     lost                  the call was up and its path broke
  *     ended                 `end()` was called before the call was up
  *
  * @typedef {"microphone_insecure" | "microphone_denied" | "microphone_missing" | "microphone_in_use"
- *   | "microphone_failed" | "unsupported" | "unreachable" | "busy" | "refused" | "server" | "no_path"
- *   | "lost" | "ended"} CallErrorCode
+ *   | "microphone_failed" | "unsupported" | "unreachable" | "busy" | "key_missing" | "key_refused" | "refused"
+ *   | "server" | "no_path" | "lost" | "ended"} CallErrorCode
  */
 
 /** A call that could not be made, or broke. */

@@ -1,5 +1,6 @@
 /** The page at `/`: it joins a call to what is seen and clicked, and holds no logic of its own. */
 
+import { savedKey, saveKey } from "./key.js";
 import { Orb } from "./orb.js";
 import { TranscriptView } from "./transcript.js";
 import { CallError, VoicertcCall } from "./voicertc.js";
@@ -14,6 +15,9 @@ let call = null;
 /** @type {WakeLockSentinel | null} */
 let wakeLock = null;
 let startedAt = 0;
+/** The server's, if it wants one. */
+let key = savedKey();
+let withMicrophoneLast = true;
 /** @type {ReturnType<typeof setTimeout> | undefined} */
 let noticeTimer;
 let clockTimer = 0;
@@ -22,6 +26,7 @@ byId("start").addEventListener("click", () => begin(true));
 byId("without").addEventListener("click", () => begin(false));
 byId("mute").addEventListener("click", () => mute(!call?.isMuted));
 byId("end").addEventListener("click", () => call?.end());
+byId("unlock").addEventListener("submit", (event) => unlock(event));
 byId("hear").addEventListener("click", () => hear());
 byId("compose").addEventListener("submit", (event) => send(event));
 byId("text").addEventListener("input", () => showSendable());
@@ -34,10 +39,13 @@ async function begin(withMicrophone) {
   const next = new VoicertcCall({
     microphone: withMicrophone,
     audio: /** @type {HTMLAudioElement} */ (byId("voice")),
+    key,
   });
   call = next;
+  withMicrophoneLast = withMicrophone;
   listenTo(next);
   byId("steps").replaceChildren();
+  byId("unlock").hidden = true;
   transcript.divide("New call");
   try {
     await next.start();
@@ -84,6 +92,18 @@ function listenTo(call) {
 function hear() {
   orb.wake();
   call?.hear();
+}
+
+/** @param {SubmitEvent} event */
+function unlock(event) {
+  event.preventDefault();
+  const input = /** @type {HTMLInputElement} */ (byId("key"));
+  const given = input.value.replace(/[^!-~]/g, ""); // what is pasted brings spaces along, and worse
+  if (!given) return;
+  key = given;
+  saveKey(key);
+  input.value = "";
+  begin(withMicrophoneLast);
 }
 
 /** @param {boolean} isMuted */
@@ -157,8 +177,17 @@ function showFailure(error) {
   const items = steps.map((step) => Object.assign(document.createElement("li"), { textContent: step }));
   byId("steps").replaceChildren(...items);
   showWords(title, text);
-  offer("Try again");
+  if (["key_missing", "key_refused"].includes(failure.code)) askForKey();
+  else offer("Try again");
   say([title, text, ...steps].join(" "));
+}
+
+function askForKey() {
+  key = null;
+  saveKey(null);
+  byId("actions").hidden = true;
+  byId("unlock").hidden = false;
+  byId("key").focus({ preventScroll: true });
 }
 
 /** @param {string} label of the button that starts a call */

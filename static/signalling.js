@@ -29,7 +29,7 @@ export async function postOffer(url, offer, headers, ended) {
     if (ended.aborted) throw new CallError("ended", "The call was ended before it was up.");
     throw new CallError("unreachable", "The server does not answer.", { cause: error });
   }
-  if (!response.ok) throw responseError(response, body);
+  if (!response.ok) throw responseError(response, body, "Authorization" in headers);
   const location = response.headers.get("Location");
   return { answer: body, callUrl: location && new URL(location, response.url).href };
 }
@@ -50,12 +50,14 @@ export function postHangup(callUrl, headers) {
 /**
  * @param {Response} response
  * @param {string} body
+ * @param {boolean} hadKey
  */
-function responseError(response, body) {
+function responseError(response, body, hadKey) {
   const message = messageIn(body) ?? `The server answered ${response.status} ${response.statusText}`.trim();
   if (response.status === 503 || response.status === 429) {
     return new CallError("busy", message, { retryAfter: secondsUntil(response.headers.get("Retry-After")) });
   }
+  if (response.status === 401) return new CallError(hadKey ? "key_refused" : "key_missing", message);
   return new CallError(response.status >= 500 ? "server" : "refused", message);
 }
 

@@ -41,7 +41,8 @@ const GOODBYE_TIMEOUT_MS = 3_000;
  * @property {string} [url] where offers go, relative to the page
  * @property {boolean | MediaTrackConstraints} [microphone] `false`: only listen and type
  * @property {HTMLAudioElement} [audio] what plays the agent's voice
- * @property {Record<string, string>} [headers] for the server, such as `Authorization`
+ * @property {string | null} [key] an API key of the server, or better a short-lived one made with it (`ek_…`)
+ * @property {Record<string, string>} [headers] more for the server
  * @property {RTCIceServer[]} [iceServers] STUN and TURN servers; none are needed if the server can be reached
  * @property {object} [session] OpenAI Realtime session configuration, sent when the call is up
  *
@@ -70,9 +71,11 @@ export class VoicertcCall extends EventTarget {
   conversation = new Conversation();
 
   /** @param {CallOptions} [options] */
-  constructor({ url = "v1/realtime/calls", microphone = true, audio, headers = {}, iceServers = [], session } = {}) {
+  constructor({ url = "v1/realtime/calls", microphone = true, audio, key, headers, iceServers = [], session } = {}) {
     super();
-    this.#options = { url, microphone, headers, iceServers, session };
+    /** @type {Record<string, string>} */
+    const authorization = key ? { Authorization: `Bearer ${key}` } : {};
+    this.#options = { url, microphone, headers: { ...authorization, ...headers }, iceServers, session };
     this.#audio = audio ?? new Audio();
   }
 

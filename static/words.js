@@ -102,6 +102,13 @@ export function troubleWords(error) {
       };
     case "microphone_failed":
       return { title: "The microphone does not work", text: `Your browser says: ${error.message}` };
+    case "key_missing":
+      return {
+        title: "This server wants a key",
+        text: "Ask whoever runs it. The key is kept until you close this tab.",
+      };
+    case "key_refused":
+      return { title: "The key was not accepted", text: "It may be mistyped, or have expired. Try another one." };
     case "busy":
       return { title: "All lines are busy", text: retryWords(error) };
     case "unreachable":

@@ -9,6 +9,7 @@ import yaml
 from voicertc.addresses import machine_addresses
 from voicertc.core.options import ConversationOptions, SessionOptions
 from voicertc.errors import SettingsError
+from voicertc.providers.secret import Secret
 from voicertc.rtc.peer import IceServer, RtcOptions
 from voicertc.settings import Settings
 from voicertc.settings.checks import BOUNDS
@@ -259,6 +260,32 @@ voice: x
             {"vad.suspect_threshold": 0.9},
             "vad (flag): the thresholds must be ordered: 0 < stop <= suspect <= start < 1",
         ),
+        (
+            {"server.api_keys": "sixteen-are-enough,fifteen-are-not"},
+            "server.api_keys (flag): entry 2 is too short to be safe; 16 characters are the least, "
+            "and openssl rand -hex 16 makes a good one",
+        ),
+        (
+            {"server.api_keys": ["a key with spaces in it"]},
+            "server.api_keys (flag): entry 1 has a character that no HTTP header can carry; "
+            "use letters, digits and hyphens",
+        ),
+        ({"server.api_keys": 5}, "server.api_keys (flag): the value is not a list"),
+        (
+            {"server.api_keys": ["sixteen-are-enough", 1234567890123456]},
+            "server.api_keys (flag): entry 2: the value is not text; put it in quotes",
+        ),
+        (
+            {"server.cors_origins": "https://app.example.com,app.example.com"},
+            "server.cors_origins (flag): 'app.example.com' must be an origin like https://app.example.com, "
+            "without a path, or *",
+        ),
+        (
+            {"server.cors_origins": ["https://app.example.com/"]},
+            "server.cors_origins (flag): 'https://app.example.com/' must be an origin like "
+            "https://app.example.com, without a path, or *",
+        ),
+        ({"server.cors_origins": 5}, "server.cors_origins (flag): 5 is not a list"),
         ({"vad.hangover": 3}, "vad.hangover (flag): 3 is not within 0 to 2"),
         ({"stt.language": "English"}, "stt.language (flag): 'English' must be an ISO 639-1 code, like en"),
         (
@@ -415,11 +442,71 @@ class TestAServerThatWouldCallItself:
         assert load(environ={"OPENAI_BASE_URL": url}).openai.base_url == url
 
 
+class TestTheServersOwnKeys:
+    def test_they_are_written_as_a_list_or_with_commas(self, tmp_path: Path) -> None:
+        expected = (Secret("key-of-the-first-app"), Secret("key-of-the-second-app"))
+        text = "server: {api_keys: ['key-of-the-first-app', '${SECOND}']}"
+        in_file = load(text, directory=tmp_path, environ={"SECOND": "key-of-the-second-app"})
+        in_variable = load(
+            environ={"VOICERTC_SERVER__API_KEYS": "key-of-the-first-app, key-of-the-second-app"}
+        )
+        assert in_file.server.api_keys == in_variable.server.api_keys == expected
+        one = load("server: {api_keys: key-of-the-first-app}", directory=tmp_path)
+        assert one.server.api_keys == expected[:1]
+
+    def test_they_show_in_no_mistake(self, tmp_path: Path) -> None:
+        for wrong in (
+            "[short]",
+            "[{a: short}]",
+            "{a: short}",
+            "[[short]]",
+            "'short, with spaces'",
+            "[5, short]",
+        ):
+            told = mistakes(f"server: {{api_keys: {wrong}}}", directory=tmp_path)
+            assert told
+            assert "short" not in " ".join(told).replace("too short", "")
+        told = mistakes(environ={"VOICERTC_SERVER__API_KEYS": "[short"})
+        assert "short" not in " ".join(told)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("null", None),
+        ("[]", ()),
+        ("'*'", ("*",)),
+        ("https://a.example", ("https://a.example",)),
+        ("['https://a.example', 'http://[::1]:3000']", ("https://a.example", "http://[::1]:3000")),
+    ],
+)
+def test_origins_are_a_list_or_all_or_left_to_the_server(
+    text: str, expected: tuple[str, ...] | None, tmp_path: Path
+) -> None:
+    assert load(f"server: {{cors_origins: {text}}}", directory=tmp_path).server.cors_origins == expected
+
+
+def test_origins_can_be_a_variable_too() -> None:
+    told = {
+        "null": None,
+        "*": ("*",),
+        "https://a.example, https://b.example": ("https://a.example", "https://b.example"),
+        '["https://a.example"]': ("https://a.example",),
+    }
+    for text, expected in told.items():
+        assert load(environ={"VOICERTC_SERVER__CORS_ORIGINS": text}).server.cors_origins == expected
+
+
 def test_keys_show_nowhere() -> None:
-    environ = {"OPENAI_API_KEY": "sk-one", "VOICERTC_STT__API_KEY": "sk-two"}
+    environ = {
+        "OPENAI_API_KEY": "sk-one",
+        "VOICERTC_STT__API_KEY": "sk-two",
+        "VOICERTC_SERVER__API_KEYS": "sixteen-letters-or-more,and-another-one-here",
+    }
     turn = [{"urls": ["turn:t"], "username": "u", "credential": "pass-three"}]
     settings = load(environ=environ, flags={"rtc.ice_servers": turn})
-    assert settings.secrets() == ("sk-one", "sk-two", "pass-three")
+    own = ("sixteen-letters-or-more", "and-another-one-here")
+    assert settings.secrets() == ("sk-one", "sk-two", *own, "pass-three")
     shown = f"{settings} {settings!r} {settings.model_dump()}".replace("'credential': 'pass-three'", "")
     assert not any(secret in shown for secret in settings.secrets())
 

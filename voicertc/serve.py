@@ -34,6 +34,7 @@ from .tls import from_files, self_signed
 
 _log = logging.getLogger(__name__)
 
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _GOODBYE = 1.0
 """Seconds for open HTTP requests and WebSockets to end by themselves; calls are closed before."""
 _IDLE_TIMEOUT = 75.0
@@ -86,9 +87,11 @@ def _start_up_lines(
     )
     if dev:
         lines.append("  --dev: the agent is read anew when its files change, the page at every request")
+    if settings.server.host not in _LOOPBACK and not settings.server.api_keys:
+        lines.append("  Whoever can reach it may call; server.api_keys demands a key")
     if settings.server.tls == "self-signed":
         lines.append("  The certificate is self-signed: a browser asks once whether to trust it.")
-        if settings.server.host in ("127.0.0.1", "localhost", "::1"):
+        if settings.server.host in _LOOPBACK:
             lines.append("  Only this machine can reach it; for phones on the network add --host 0.0.0.0")
     return lines
 

@@ -74,9 +74,9 @@ class Chromium:
         """Click as soon as it can be clicked."""
         self._ask("click", selector)
 
-    def type(self, words: str) -> None:
-        """Write into the text field and press Enter."""
-        self._ask("type", "#text", words)
+    def type(self, words: str, into: str = "#text") -> None:
+        """Write into a text field and press Enter."""
+        self._ask("type", into, words)
 
     def press(self, key: str) -> None:
         """Press a key."""

@@ -22,6 +22,15 @@ export function installEars() {
   /** @type {MediaStreamTrack[]} */
   const microphones = [];
 
+  /** Not all that data channels carry is JSON. */
+  const parsed = (text) => {
+    try {
+      return JSON.parse(text);
+    } catch {
+      return text;
+    }
+  };
+
   async function listen(side, track) {
     const reader = new MediaStreamTrackProcessor({ track }).readable.getReader();
     for (;;) {
@@ -62,10 +71,10 @@ export function installEars() {
       const channel = super.createDataChannel(...options);
       const send = channel.send.bind(channel);
       channel.send = (text) => {
-        heard.sent.push([seconds(), JSON.parse(text)]);
+        heard.sent.push([seconds(), parsed(text)]);
         send(text);
       };
-      channel.addEventListener("message", ({ data }) => heard.received.push([seconds(), JSON.parse(data)]));
+      channel.addEventListener("message", ({ data }) => heard.received.push([seconds(), parsed(data)]));
       return channel;
     }
   };

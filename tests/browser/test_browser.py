@@ -318,6 +318,37 @@ def test_a_full_server_says_when_to_come_back(tmp_path: Path) -> None:
         assert re.fullmatch(r"Try again in \d+ seconds?\.", page["hint"])
 
 
+def test_a_server_that_wants_a_key_is_given_one_for_as_long_as_the_tab_lives(tmp_path: Path) -> None:
+    key = "a-key-of-the-operator"
+    log = tmp_path / "log"
+    with (
+        Server(log, f"server.api_keys={key}", "agent.greeting=Hello.", "logging.level=debug") as locked,
+        Chromium(locked.url, microphone="none") as chromium,
+    ):
+        chromium.click("#without")
+        chromium.until_state("disconnected")
+        page = chromium.page()
+        assert (page["title"], page["buttons"]) == ("This server wants a key", ["Continue"])
+        assert page["title"] in page["announced"]
+        assert chromium.evaluate("document.activeElement.id") == "key"
+        chromium.type("not-a-key-of-the-operator", into="#key")
+        chromium.until("document.getElementById('title').textContent === 'The key was not accepted'")
+        chromium.type(f"  {key}\u200b ", into="#key")
+        chromium.until_event("session.created")
+        assert not chromium.evaluate("document.getElementById('key').checkVisibility()")
+        chromium.click("#end")
+        chromium.until_state("disconnected")
+        assert wait_for(lambda: any(re.match("POST .*/hangup 200", line) for line in chromium.requests()))
+        chromium.evaluate("location.reload()")
+        chromium.until("document.body?.dataset.state === 'idle'")
+        chromium.click("#without")
+        chromium.until_event("session.created")
+        chromium.open_tab()
+        chromium.click("#without")
+        chromium.until("document.getElementById('title').textContent === 'This server wants a key'")
+    assert key not in log.read_text()
+
+
 def test_a_stopped_server_says_goodbye_and_is_missed(tmp_path: Path) -> None:
     with (
         Server(tmp_path / "log") as stopping,

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -25,8 +26,10 @@ def endpoint() -> SilentEndpoint:
 def serve(aiohttp_client: AiohttpClient, endpoint: SilentEndpoint) -> ServerClient:
     """Starts the application with keys of the settings' section ``server`` and returns a client for it."""
 
-    async def start(*, mounted_at: str = "", **keys: Any) -> TestClient[Any, Any]:
-        app = assemble(endpoint, ServerSection(**keys))
+    async def start(
+        *, mounted_at: str = "", clock: Callable[[], float] = time.time, **keys: Any
+    ) -> TestClient[Any, Any]:
+        app = assemble(endpoint, ServerSection(**keys), clock=clock)
         if mounted_at:
             around = web.Application()
             around.add_subapp(mounted_at, app)

@@ -6,18 +6,26 @@ app.add_subapp("/voice-agent", voicertc.create_app(agent=my_agent))
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 
 from aiohttp import web
 
 from ..agents.base import Agent, AgentFunction
 from ..endpoint import Endpoint
 from ..settings import ServerSection, Settings
-from .calls import CallEndpoint, Calls
+from .access import Access
+from .calls import Calls
+from .client_secrets import ClientSecrets
 from .errors import errors_as_json
+from .keys import Keyring
 from .ops import Health
+from .origins import Origins
 from .page import Page, add_headers, static_directory
+from .port import CallEndpoint
 from .proxy import Proxies
+from .rtvi import RtviCalls, with_detail
+from .websocket import WebSockets
 
 ENDPOINT = web.AppKey("voicertc_endpoint", Endpoint)
 """Where an application keeps its endpoint."""
@@ -38,18 +46,28 @@ def create_app(
     return app
 
 
-def assemble(endpoint: CallEndpoint, server: ServerSection) -> web.Application:
-    """Return an application around an endpoint."""
+def assemble(
+    endpoint: CallEndpoint, server: ServerSection, *, clock: Callable[[], float] = time.time
+) -> web.Application:
+    """Return an application around an endpoint. ``clock`` gives unix seconds, for keys that expire."""
     health = Health()
-    parts = (
-        Calls(endpoint, Proxies(server.trusted_proxies), server.base_path),
-        Page(static_directory(server.static_dir)),
-        health,
+    proxies = Proxies(server.trusted_proxies)
+    keyring = Keyring(server.api_keys, clock)
+    origins = Origins(server.cors_origins, proxies, demands_key=keyring.demands_key)
+    access = Access(keyring, origins, proxies)
+    guarded = (
+        Calls(endpoint, proxies, server.base_path),
+        ClientSecrets(endpoint, keyring),
+        WebSockets(endpoint),
     )
+    rtvi = RtviCalls(endpoint, proxies, clock)
+    public = (Page(static_directory(server.static_dir)), health)
     app = web.Application(middlewares=[errors_as_json])
     # A proxy may take the base path away or leave it: both are served.
     for prefix in dict.fromkeys(("", server.base_path)):
-        for part in parts:
+        app.add_routes(access.guard(route for part in guarded for route in part.routes(prefix)))
+        app.add_routes(with_detail(access.guard(rtvi.routes(prefix))))
+        for part in public:
             app.add_routes(part.routes(prefix))
 
     async def live(_: web.Application) -> AsyncIterator[None]:
@@ -67,5 +85,5 @@ def assemble(endpoint: CallEndpoint, server: ServerSection) -> web.Application:
 
     app.cleanup_ctx.append(live)
     app.on_shutdown.append(say_goodbye)
-    app.on_response_prepare.append(add_headers)
+    app.on_response_prepare.extend((add_headers, origins.add_headers))
     return app

@@ -1,61 +1,36 @@
 """Calls over HTTP: an SDP offer comes in, the answer goes out; later a word ends the call.
 
-    POST   /v1/realtime/calls               application/sdp → 201, the answer, Location
-    POST   /v1/realtime/calls/{id}/hangup   → 200
-    DELETE /v1/realtime/calls/{id}          → 200
+    POST    /v1/realtime/calls               application/sdp, or a form with sdp and session
+                                             → 201, the answer, Location, ETag
+    PATCH   /v1/realtime/calls/{id}          application/trickle-ice-sdpfrag, If-Match → 204
+    POST    /v1/realtime/calls/{id}/hangup   → 200
+    DELETE  /v1/realtime/calls/{id}          → 200
+    GET     on both                          → 204
 
-Offers are small and come from anybody, so they are read with a limit of bytes and of time.
+The routes are those of OpenAI Realtime and of WHIP (RFC 9725) at once. A call is its maker's: to others with
+short-lived keys it does not exist.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from typing import Protocol
 
-from aiohttp import web
-from aiohttp.http_exceptions import HttpProcessingError
-from aiohttp.web_exceptions import HTTPRequestEntityTooLarge
+from aiohttp import hdrs, web
 
 from ..errors import ClientError
 from ..logs import event
+from ..rtc.fragment import MEDIA_TYPE, read_fragment
+from .access import principal_of
+from .bodies import read_body
+from .offers import read_offer
+from .port import CallEndpoint
 from .proxy import Proxies
+from .sessions import session_for
 
 _log = logging.getLogger(__name__)
 
-MAX_OFFER_BYTES = 64 * 1024
-"""A browser's offer has 2–6 KB."""
-
-OFFER_TIMEOUT = 10.0
-"""Seconds in which the whole offer must have arrived: slower than any modem."""
-
-
-class Answer(Protocol):
-    """What an endpoint gives for an offer."""
-
-    @property
-    def call_id(self) -> str:
-        """The call's id, ``rtc_…``."""
-
-    @property
-    def sdp(self) -> str:
-        """The answer."""
-
-
-class CallEndpoint(Protocol):
-    """What the routes need of ``voicertc.Endpoint``."""
-
-    async def start(self) -> None:
-        """Make ready for calls."""
-
-    async def close(self) -> None:
-        """End all calls; may be called twice."""
-
-    async def answer_call(self, offer_sdp: str, *, is_loopback_client: bool = False) -> Answer:
-        """Begin a call. Raises ``ClientError``."""
-
-    async def hangup(self, call_id: str) -> bool:
-        """End a call; return whether there is, or lately was, one with this id."""
+MAX_FRAGMENT_BYTES = 16 * 1024
+"""A client has some dozen addresses, of a hundred bytes each."""
 
 
 class Calls:
@@ -70,16 +45,27 @@ class Calls:
         """Return the routes under ``prefix``; those without one are named, for ``Location``."""
         name = None if prefix else "call"
         calls = f"{prefix}/v1/realtime/calls"
+        call = f"{calls}/{{call_id}}"
         return [
             web.post(calls, self._create),
-            web.delete(f"{calls}/{{call_id}}", self._end, name=name),
-            web.post(f"{calls}/{{call_id}}/hangup", self._end),
+            web.get(calls, _nothing),
+            web.options(calls, _tell_types),
+            web.delete(call, self._end, name=name),
+            web.patch(call, self._trickle),
+            web.get(call, self._look),
+            web.post(f"{call}/hangup", self._end),
+            *(web.post(f"{call}/{word}", _refuse_sip) for word in ("accept", "reject", "refer")),
         ]
 
     async def _create(self, request: web.Request) -> web.Response:
-        offer = await _read_offer(request)
+        offer = await read_offer(request)
         visitor = self._proxies.visitor(request)
-        answer = await self._endpoint.answer_call(offer, is_loopback_client=visitor.is_loopback)
+        answer = await self._endpoint.answer_call(
+            offer.sdp,
+            is_loopback_client=visitor.is_loopback,
+            session=session_for(request, self._endpoint.session_options, offer.session),
+            owner=principal_of(request).owner,
+        )
         event(
             _log,
             logging.DEBUG,
@@ -93,53 +79,71 @@ class Calls:
         prefix = self._base_path if visitor.prefix is None else visitor.prefix
         headers = {
             # As bytes, for aiohttp would add a charset, and some clients compare the type as it is.
-            "Content-Type": "application/sdp",
-            "Location": f"{prefix}{path}",
-            "Cache-Control": "no-store",
+            hdrs.CONTENT_TYPE: "application/sdp",
+            hdrs.LOCATION: f"{prefix}{path}",
+            hdrs.ETAG: f'"{_etag(answer.call_id)}"',
+            hdrs.CACHE_CONTROL: "no-store",
         }
         return web.Response(status=201, body=answer.sdp.encode(), headers=headers)
 
     async def _end(self, request: web.Request) -> web.Response:
-        call_id = request.match_info["call_id"]
-        if not await self._endpoint.hangup(call_id):
-            raise ClientError("There is no such call.", code="call_not_found", status=404, param="call_id")
+        await self._endpoint.hangup(self._call_id(request))
         return web.Response()
 
+    async def _look(self, request: web.Request) -> web.Response:
+        self._call_id(request)
+        return await _nothing(request)
 
-async def _read_offer(request: web.Request) -> str:
-    if request.content_type != "application/sdp":
-        message = "Send the SDP offer as it is, with Content-Type: application/sdp."
-        raise ClientError(message, code="unsupported_media_type", status=415)
-    body = await _read_body(request)
-    try:
-        return body.decode()
-    except UnicodeDecodeError as error:
-        raise ClientError("The offer must be UTF-8 text.", code="invalid_sdp") from error
+    async def _trickle(self, request: web.Request) -> web.Response:
+        call_id = self._call_id(request)
+        if request.content_type != MEDIA_TYPE:
+            message = f"Send candidates with Content-Type: {MEDIA_TYPE}."
+            raise ClientError(message, code="unsupported_media_type", status=415)
+        _check_etag(request, call_id)
+        body = await read_body(request, "fragment", max_bytes=MAX_FRAGMENT_BYTES)
+        fragment = read_fragment(body.decode("utf-8", "replace"))
+        if not await self._endpoint.add_candidates(call_id, fragment.candidates, ufrag=fragment.ufrag):
+            raise _no_call()
+        return await _nothing(request)
 
-
-async def _read_body(request: web.Request) -> bytes:
-    if (request.content_length or 0) > MAX_OFFER_BYTES:
-        raise _too_large()
-    try:
-        # The limit of aiohttp is the outermost application's, which may be another's.
-        limited = request.clone(client_max_size=MAX_OFFER_BYTES)
-    except RuntimeError:
-        limited = request  # a middleware of the application around has read the body already
-    try:
-        async with asyncio.timeout(OFFER_TIMEOUT):
-            body = await limited.read()
-    except TimeoutError as error:
-        message = f"The offer did not arrive within {OFFER_TIMEOUT:g} seconds."
-        raise ClientError(message, code="request_timeout", status=408) from error
-    except HTTPRequestEntityTooLarge as error:
-        raise _too_large() from error
-    except (web.RequestPayloadError, HttpProcessingError) as error:
-        raise ClientError("The request's body is broken.", code="bad_request") from error
-    if len(body) > MAX_OFFER_BYTES:
-        raise _too_large()
-    return body
+    def _call_id(self, request: web.Request) -> str:
+        """Return the id of the call that is meant. Raises ``ClientError`` 404 if it is not this client's."""
+        call_id = request.match_info["call_id"]
+        owner = self._endpoint.owner_of(call_id)
+        if owner is None or not principal_of(request).may_reach(owner):
+            raise _no_call()
+        return call_id
 
 
-def _too_large() -> ClientError:
-    message = f"An offer may have {MAX_OFFER_BYTES} bytes at most."
-    return ClientError(message, code="offer_too_large", status=413)
+async def _nothing(request: web.Request) -> web.Response:
+    return web.Response(status=204)
+
+
+async def _tell_types(request: web.Request) -> web.Response:
+    # WHIP clients ask, RFC 9725 §4.2; it is a header of RFC 5789's kind that aiohttp has no name for.
+    return web.Response(status=204, headers={"Accept-Post": "application/sdp"})
+
+
+async def _refuse_sip(request: web.Request) -> web.Response:
+    raise ClientError("This server takes no calls by SIP.", code="no_sip", status=404)
+
+
+def _check_etag(request: web.Request, call_id: str) -> None:
+    """Let through what is meant for the call's one ICE session (RFC 9725 §4.3.1)."""
+    matches = request.if_match
+    if matches is None:
+        message = "Send If-Match with the ETag of the answer."
+        raise ClientError(message, code="precondition_required", status=428)
+    # "*" asks for a restart of ICE, which the fragment itself tells.
+    if not any(etag.value in ("*", _etag(call_id)) and not etag.is_weak for etag in matches):
+        message = "If-Match is not the ETag of this call."
+        raise ClientError(message, code="precondition_failed", status=412)
+
+
+def _etag(call_id: str) -> str:
+    """The tag of a call's ICE session: it has one only, for ICE is not restarted."""
+    return f"ice-{call_id}"
+
+
+def _no_call() -> ClientError:
+    return ClientError("There is no such call.", code="call_not_found", status=404, param="call_id")

@@ -26,7 +26,7 @@ async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamRe
     try:
         return await handler(request)
     except ClientError as error:
-        return _refusal(error)
+        return refusal(error)
     except web.HTTPException as error:
         if error.status < 400:
             raise
@@ -52,8 +52,11 @@ def error_response(
     return web.json_response({"error": error}, status=status, headers=headers)
 
 
-def _refusal(error: ClientError) -> web.Response:
+def refusal(error: ClientError) -> web.Response:
+    """Return what a client is told that cannot have what it asked for."""
     headers = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
+    if error.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"  # RFC 6750 §3
     response = error_response(error.status, error.code, error.message, param=error.param, headers=headers)
     if error.status in (408, 413):
         response.force_close()  # the rest of the body is still on its way

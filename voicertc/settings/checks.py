@@ -49,6 +49,12 @@ BOUNDS: dict[str, tuple[float, float]] = {
 }
 """The least and the greatest value of every number, both allowed, in the key's own unit."""
 
+MIN_API_KEY_CHARS = 16
+"""With fewer, a key could be guessed; 32 random hexadecimal digits are what one should be."""
+
+_API_KEY = re.compile(r"[!-+\--~]+")
+"""Visible ASCII, for it travels in a header; no comma, which separates the keys of a list."""
+_ORIGIN = re.compile(r"https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\])(?::\d+)?")
 _BASE_PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
 _PORTS = {"http": 80, "https": 443}
 _AGENT = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")
@@ -109,6 +115,23 @@ def _trusted_proxies(settings: Settings) -> Iterator[Mistake]:
             ip_network(proxy, strict=False)
         except ValueError:
             yield "server.trusted_proxies", f"{proxy!r} is neither an address nor a network like 10.0.0.0/8"
+
+
+def _api_keys(settings: Settings) -> Iterator[Mistake]:
+    for number, key in enumerate(settings.server.api_keys, start=1):
+        if len(key.reveal()) < MIN_API_KEY_CHARS:
+            problem = f"is too short to be safe; {MIN_API_KEY_CHARS} characters are the least"
+            yield "server.api_keys", f"entry {number} {problem}, and openssl rand -hex 16 makes a good one"
+        elif not _API_KEY.fullmatch(key.reveal()):
+            problem = "has a character that no HTTP header can carry; use letters, digits and hyphens"
+            yield "server.api_keys", f"entry {number} {problem}"
+
+
+def _cors_origins(settings: Settings) -> Iterator[Mistake]:
+    for origin in settings.server.cors_origins or ():
+        if origin != "*" and not _ORIGIN.fullmatch(origin):
+            problem = "must be an origin like https://app.example.com, without a path, or *"
+            yield "server.cors_origins", f"{origin!r} {problem}"
 
 
 def _rtc(settings: Settings) -> Iterator[Mistake]:
@@ -180,6 +203,8 @@ _CHECKS: tuple[tuple[tuple[str, ...], Callable[[Settings], Iterator[Mistake]]], 
     (("server.static_dir",), _static_dir),
     (("server.base_path",), _base_path),
     (("server.trusted_proxies",), _trusted_proxies),
+    (("server.api_keys",), _api_keys),
+    (("server.cors_origins",), _cors_origins),
     (("server.host", "server.port", *_URLS), _base_urls),
     (("rtc.announced_address", "rtc.pause_after", "rtc.close_after"), _rtc),
     (_VAD, _vad),

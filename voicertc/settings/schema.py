@@ -51,7 +51,7 @@ def all_paths(root: type, prefix: Path = ()) -> Iterator[tuple[Path, object]]:
 
 def is_sequence(annotation: object) -> bool:
     """Whether a key of this annotation takes several values."""
-    return get_origin(annotation) in (tuple, list, frozenset, set)
+    return get_origin(member_of(annotation)) in (tuple, list, frozenset, set)
 
 
 def member_of(annotation: object) -> object:

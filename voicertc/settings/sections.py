@@ -27,11 +27,15 @@ def _hidden(value: object) -> object:
     return Secret(value) if isinstance(value, str) else value
 
 
+def _several(value: object) -> object:
+    return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+
+
 FilePath = Annotated[Path, BeforeValidator(_expanded)]
 """A path in which ``~`` is the user's home, as in a shell."""
 
 Key = Annotated[InstanceOf[Secret], BeforeValidator(_hidden)]
-"""A provider's key, hidden from the moment it is read."""
+"""A key, hidden from the moment it is read."""
 
 
 class ServerSection(BaseModel):
@@ -47,6 +51,10 @@ class ServerSection(BaseModel):
     """Path under which a proxy serves it, like /voice; empty for the root."""
     trusted_proxies: tuple[str, ...] = ()
     """Addresses or networks whose X-Forwarded-… headers are believed; nobody's by default."""
+    api_keys: Annotated[tuple[Key, ...], BeforeValidator(_several)] = ()
+    """Keys of which a client must send one; empty lets in whoever reaches the server."""
+    cors_origins: Annotated[tuple[str, ...] | None, BeforeValidator(_several)] = None
+    """Origins whose pages may use it, * for all; null is this machine's, or all once api_keys are set."""
     tls: Literal["off", "self-signed"] = "off"
     """Serve https with a certificate made here; phones need https for the microphone."""
     tls_cert: FilePath | None = None

@@ -119,7 +119,8 @@ class Settings(BaseSettings):
 
     def secrets(self) -> tuple[str, ...]:
         """Return every key and password in use, for ``logs.setup`` to mask."""
-        keys = (section.api_key for section in (self.openai, self.stt, self.llm, self.tts))
+        own = (section.api_key for section in (self.openai, self.stt, self.llm, self.tts))
+        keys = (*own, *self.server.api_keys)
         credentials = (server.credential for server in self.rtc.ice_servers)
         return (*(key.reveal() for key in keys if key), *(secret for secret in credentials if secret))
 
