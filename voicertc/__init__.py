@@ -22,6 +22,8 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
     from .agents.base import Agent, AgentRequest, AgentSession
+    from .core.options import Tool
+    from .core.replies import ToolCall
     from .endpoint import Endpoint
     from .errors import ClientError, ProviderError, SettingsError, VoicertcError
     from .server.app import create_app
@@ -36,6 +38,8 @@ __all__ = [
     "ProviderError",
     "Settings",
     "SettingsError",
+    "Tool",
+    "ToolCall",
     "VoicertcError",
     "__version__",
     "create_app",
@@ -50,6 +54,8 @@ _HOMES = {
     "ProviderError": "errors",
     "Settings": "settings",
     "SettingsError": "errors",
+    "Tool": "core.options",
+    "ToolCall": "core.replies",
     "VoicertcError": "errors",
     "create_app": "server.app",
 }

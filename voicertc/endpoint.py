@@ -12,17 +12,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 
 from . import __version__, logs
 from .agents.base import Agent, AgentFunction, as_agent
 from .agents.loading import load_agent
-from .call import Call
+from .calls.call import Call, Door
+from .calls.opening import Opening
+from .calls.sideband import Sideband
+from .calls.socket_call import SocketCall
+from .core.options import SessionOptions
 from .errors import ClientError
+from .rtc.ice import TrickledCandidate
 from .rtc.microphone import BUFFER_DELAY
 from .services import Service, ServiceSet
-from .session.session import Services, Session, SessionSetup
+from .session.session import Services, SessionSetup
 from .settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -31,6 +36,8 @@ _REMEMBERED = 30.0
 """Seconds for which an ended call is still known, so that a late hang-up is no error."""
 _RETRY_AFTER = 5
 """Seconds after which a client that was refused may try again."""
+_MAX_SIDEBANDS = 8
+"""Sidebands of one call: each is told all that happens in it."""
 _CLOSE_TIMEOUT = 2.0
 """Seconds that all calls together are given to end at shutdown."""
 
@@ -41,6 +48,16 @@ class Answer:
 
     call_id: str
     sdp: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A call that is up, the task that lives for it, and whose call it is."""
+
+    call: Call | SocketCall
+    task: asyncio.Task[None]
+    owner: str
+    sidebands: set[Sideband] = field(default_factory=set)
 
 
 class Endpoint:
@@ -70,8 +87,8 @@ class Endpoint:
         self._setup = SessionSetup()
         self._is_closed = False
         self._starting = asyncio.Lock()
-        self._calls: dict[str, tuple[Call, asyncio.Task[None]]] = {}
-        self._ended: dict[str, asyncio.TimerHandle] = {}
+        self._calls: dict[str, _Line] = {}
+        self._ended: dict[str, tuple[str, asyncio.TimerHandle]] = {}
 
     @property
     def services(self) -> tuple[Service, ...]:
@@ -83,6 +100,18 @@ class Endpoint:
         """The ids of the calls that are up."""
         return tuple(self._calls)
 
+    @property
+    def session_options(self) -> SessionOptions:
+        """What a session begins with, before its client chooses; known after ``start``."""
+        return self._setup.session
+
+    def owner_of(self, call_id: str) -> str | None:
+        """Return whose call it is, known until 30 s after its end; ``None``: there is no such call."""
+        if line := self._calls.get(call_id):
+            return line.owner
+        ended = self._ended.get(call_id)
+        return ended[0] if ended else None
+
     async def start(self) -> None:
         """Load what all calls share; a second start does nothing."""
         async with self._starting:
@@ -93,15 +122,15 @@ class Endpoint:
     async def close(self) -> None:
         """End all calls with a goodbye and free everything; may be called twice. There is no way back."""
         self._is_closed = True
-        tasks = [task for _, task in self._calls.values()]
-        for call, _ in tuple(self._calls.values()):
-            call.end("shutdown")
+        tasks = [line.task for line in self._calls.values()]
+        for line in tuple(self._calls.values()):
+            line.call.end("shutdown")
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=_CLOSE_TIMEOUT)
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
-        for timer in self._ended.values():
+        for _, timer in self._ended.values():
             timer.cancel()
         self._ended.clear()
         await self._service_set.close()
@@ -111,13 +140,107 @@ class Endpoint:
         """Answer an offer and begin the call; see ``answer_call``."""
         return (await self.answer_call(offer_sdp, is_loopback_client=is_loopback_client)).sdp
 
-    async def answer_call(self, offer_sdp: str, *, is_loopback_client: bool = False) -> Answer:
+    async def answer_call(
+        self,
+        offer_sdp: str,
+        *,
+        is_loopback_client: bool = False,
+        session: SessionOptions | None = None,
+        owner: str = "",
+        door: Door = Door.REALTIME,
+    ) -> Answer:
         """Answer an offer and begin the call.
 
         ``is_loopback_client``: the offer came from this machine, which may have no other way to itself.
+        ``session``: what it begins with instead of ``session_options``. ``owner``: see ``owner_of``.
+        ``door``: the protocol that the client speaks.
         Raises ``ClientError``: 400 ``invalid_sdp``, 422 ``no_audio``, 503 ``too_many_calls`` and
         ``shutting_down``.
         """
+        opening = await self._free_line(session)
+        call_id = opening.call_id
+        with logs.bind(call=call_id, session=opening.session_id):
+            conversation = opening.session(hearing_delay=BUFFER_DELAY)
+            bit_rate = self._settings.audio.bit_rate
+            call = Call(call_id, conversation, self._rtc_options, bit_rate=bit_rate, door=door)
+            self._begin(call, owner)
+            try:
+                sdp = await call.answer(offer_sdp, is_loopback_client=is_loopback_client)
+            except BaseException:
+                call.end("failed")
+                raise
+        return Answer(call_id, sdp)
+
+    async def answer_again(
+        self, call_id: str, offer_sdp: str, *, restart: bool = False, is_loopback_client: bool = False
+    ) -> Answer:
+        """Answer a further offer of a call's client: of its connection, or with ``restart`` of another one.
+
+        Another one takes the place of the first, and the conversation goes on. Raises ``ClientError`` as
+        ``answer_call`` does, 404 ``call_not_found`` if no such call is up, and 503 ``restart_required`` for
+        an offer of another connection that does not say so.
+        """
+        line = self._calls.get(call_id)
+        if line is None or not isinstance(line.call, Call):
+            raise ClientError("There is no such call.", code="call_not_found", status=404)
+        call = line.call
+        with logs.bind(call=call_id, session=call.session.id):
+            sdp = await call.answer_again(offer_sdp, restart=restart, is_loopback_client=is_loopback_client)
+        return Answer(call_id, sdp)
+
+    async def add_candidates(
+        self, call_id: str, candidates: Iterable[TrickledCandidate], *, ufrag: str | None = None
+    ) -> bool:
+        """Take addresses that a call's client found after its offer; return whether the call is up.
+
+        Raises ``ClientError`` 422 ``ice_restart_unsupported`` if ``ufrag`` is not the offer's own.
+        """
+        line = self._calls.get(call_id)
+        if line is None or not isinstance(line.call, Call):
+            return False
+        await line.call.add_candidates(candidates, ufrag=ufrag)
+        return True
+
+    async def open_socket(self, *, session: SessionOptions | None = None, owner: str = "") -> SocketCall:
+        """Begin a call that carries everything as events, before its WebSocket is there to be served.
+
+        Whoever asks runs ``serve`` with the socket, and in any case ``end``. Raises ``ClientError`` as
+        ``answer_call`` does.
+        """
+        opening = await self._free_line(session)
+        with logs.bind(call=opening.call_id, session=opening.session_id):
+            call = SocketCall(opening.call_id, lambda sink: opening.session(sink=sink))
+            self._begin(call, owner)
+        return call
+
+    def attach(self, call_id: str) -> Sideband:
+        """Return a second connection to a call, before its WebSocket is there to be served.
+
+        Whoever asks runs ``serve`` with the socket, and in any case ``close``. Raises ``ClientError``: 404
+        ``call_not_found``, 503 ``too_many_sidebands``.
+        """
+        line = self._calls.get(call_id)
+        if line is None or line.call.session.ended.is_set():
+            raise ClientError("There is no such call.", code="call_not_found", status=404, param="call_id")
+        if len(line.sidebands) >= _MAX_SIDEBANDS:
+            message = f"A call has {_MAX_SIDEBANDS} sidebands at most."
+            raise ClientError(message, code="too_many_sidebands", status=503, retry_after=_RETRY_AFTER)
+        link = line.call.link if isinstance(line.call, Call) else None
+        sideband = Sideband(call_id, line.call.session, link, line.sidebands.discard)
+        line.sidebands.add(sideband)
+        return sideband
+
+    async def hangup(self, call_id: str) -> bool:
+        """End a call; return whether it is known, which it is for 30 s after its end."""
+        if call_id not in self._calls:
+            return call_id in self._ended
+        line = self._calls[call_id]
+        line.call.end("hangup")
+        await asyncio.wait([line.task], timeout=_CLOSE_TIMEOUT)
+        return True
+
+    async def _free_line(self, options: SessionOptions | None) -> Opening:
+        """Return what a new call is made of. Raises ``ClientError`` if there cannot be one."""
         if self._is_closed:
             raise ClientError("The server is shutting down.", code="shutting_down", status=503)
         await self.start()
@@ -129,36 +252,13 @@ class Endpoint:
                 status=503,
                 retry_after=_RETRY_AFTER,
             )
-        part = secrets.token_hex(6)
-        call_id, session_id = f"rtc_{part}", f"sess_{part}"
-        with logs.bind(call=call_id, session=session_id):
-            session = Session(
-                self._services,
-                self._setup,
-                session_id=session_id,
-                id_prefix=f"{part}_",
-                hearing_delay=BUFFER_DELAY,
-            )
-            call = Call(call_id, session, self._rtc_options, bit_rate=self._settings.audio.bit_rate)
-            # The task is there before the first wait, so that the call counts and is closed whatever happens.
-            task = asyncio.create_task(call.run(), name=call_id)
-            self._calls[call_id] = (call, task)
-            task.add_done_callback(lambda done: self._forget(call_id, done))
-            try:
-                sdp = await call.answer(offer_sdp, is_loopback_client=is_loopback_client)
-            except BaseException:
-                call.end("failed")
-                raise
-        return Answer(call_id, sdp)
+        return Opening(self._services, replace(self._setup, session=options or self._setup.session))
 
-    async def hangup(self, call_id: str) -> bool:
-        """End a call; return whether it is known, which it is for 30 s after its end."""
-        if call_id not in self._calls:
-            return call_id in self._ended
-        call, task = self._calls[call_id]
-        call.end("hangup")
-        await asyncio.wait([task], timeout=_CLOSE_TIMEOUT)
-        return True
+    def _begin(self, call: Call | SocketCall, owner: str) -> None:
+        """Let a call count and be closed, whatever happens to it: its task is there before the first wait."""
+        task = asyncio.create_task(call.run(), name=call.id)
+        self._calls[call.id] = _Line(call, task, owner)
+        task.add_done_callback(lambda done: self._forget(call.id, done))
 
     def _session_setup(self, agent: Agent) -> SessionSetup:
         options = self._settings.conversation_options()
@@ -172,8 +272,8 @@ class Endpoint:
         )
 
     def _forget(self, call_id: str, task: asyncio.Task[None]) -> None:
-        self._calls.pop(call_id, None)
+        line = self._calls.pop(call_id)
         if not task.cancelled() and (error := task.exception()) is not None:
             logs.event(_log, logging.ERROR, "call_crashed", exc_info=error, call=call_id)
-        loop = asyncio.get_running_loop()
-        self._ended[call_id] = loop.call_later(_REMEMBERED, self._ended.pop, call_id, None)
+        timer = asyncio.get_running_loop().call_later(_REMEMBERED, self._ended.pop, call_id, None)
+        self._ended[call_id] = (line.owner, timer)

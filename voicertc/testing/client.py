@@ -29,7 +29,7 @@ from av.stream import Stream
 from ..audio.pcm import HEARING_RATE_HZ, Samples
 from ..errors import ClientError
 from ..rtc import aiortc_patch
-from ..rtc.peer import CHANNEL_LABEL
+from ..rtc.channel import CHANNEL_LABEL
 from .mouth import Mouth, Spoken
 from .received import HeardFrame, ReceivedPacket, decode
 from .utterance import Utterance
@@ -58,7 +58,9 @@ class ClientOptions:
     """How a headless client behaves. Lengths of time are seconds."""
 
     opens_channel: bool = True
-    """Whether it opens the data channel ``oai-events``."""
+    """Whether it opens a data channel."""
+    channel: str = CHANNEL_LABEL
+    """What the data channel is called."""
     uses_dtx: bool = False
     """Whether it sends one packet per 400 ms while it says nothing, instead of 50 a second as browsers do."""
     connect_timeout: float = 15.0
@@ -122,7 +124,7 @@ class HeadlessClient:
         pc.on("connectionstatechange", self._changed.set)
         transceiver = pc.addTransceiver(_Nothing(), direction="sendrecv")
         if self._options.opens_channel:
-            self._listen(pc.createDataChannel(CHANNEL_LABEL))
+            self._listen(pc.createDataChannel(self._options.channel))
         offer = await pc.createOffer()
         if _is_here(self._target):
             # One socket will do, instead of one for each of the machine's addresses.
@@ -130,8 +132,7 @@ class HeadlessClient:
         await pc.setLocalDescription(offer)
         aiortc_patch.shrink_reads(pc)
         began = self._loop.time()
-        answer = await self._fetch_answer(pc.localDescription.sdp)
-        await pc.setRemoteDescription(RTCSessionDescription(sdp=answer, type="answer"))
+        await self._exchange()
         aiortc_patch.tap_rtp(transceiver.receiver, self._hear)
         while pc.connectionState not in ("connected", "failed", "closed"):
             await self._change()
@@ -139,6 +140,15 @@ class HeadlessClient:
             raise ConnectionError(f"The connection to the server is {pc.connectionState}.")
         self.setup_time = self._loop.time() - began
         self._mouth.open(aiortc_patch.RtpSource(transceiver).send)
+
+    async def offer_again(self) -> None:
+        """Negotiate once more on the connection that is up; raises as ``connect`` does and closes nothing."""
+        await self._pc.setLocalDescription(await self._pc.createOffer())
+        await self._exchange()
+
+    async def _exchange(self) -> None:
+        answer = await self._fetch_answer(self._pc.localDescription.sdp)
+        await self._pc.setRemoteDescription(RTCSessionDescription(sdp=answer, type="answer"))
 
     async def close(self) -> None:
         """Hang up; may be called twice."""
