@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import sys
-import textwrap
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from fastapi import FastAPI, Request, Response
-from openai import AsyncOpenAI
 
 from voicertc import AgentRequest, Endpoint, Settings, Tool, ToolCall, create_app
 from voicertc.core.items import Item, Kind, Role
@@ -63,7 +61,7 @@ async def test_the_agent_says_what_it_shows() -> None:
 
 
 async def test_the_agent_with_tools_calls_one_and_tells_what_came_of_it() -> None:
-    answer = run(example("function_call_output"), AgentRequest=AgentRequest, ToolCall=ToolCall)["answer"]
+    answer = run(example("function_call_output"))["answer"]
     question = Item("a", Role.USER, "how is the weather")
     asked = [piece async for piece in answer(request(question, tools=(Tool("get_weather"),)))]
     assert asked == [ToolCall("get_weather", '{"city": "Paris"}')]
@@ -124,10 +122,12 @@ async def test_another_framework_hands_over_offers() -> None:
     await endpoint.close()
 
 
-async def test_openais_client_works_by_its_base_url(capsys: pytest.CaptureFixture[str]) -> None:
-    endpoint = Endpoint(QUIET, services=services())
-    async with TestServer(assemble(endpoint, QUIET.server)) as server:
+async def test_openais_client_works_by_its_base_url_and_is_not_greeted_instead(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    settings = Settings()
+    endpoint = Endpoint(settings, services=services())
+    async with TestServer(assemble(endpoint, settings.server)) as server:
         code = example("AsyncOpenAI").replace("http://127.0.0.1:8080", str(server.make_url("/")).rstrip("/"))
-        names = run(f"async def main():\n{textwrap.indent(code, '    ')}", AsyncOpenAI=AsyncOpenAI)
-        await names["main"]()
+        await run(code.replace("asyncio.run(main())", ""))["main"]()
     assert capsys.readouterr().out == "You said What time is it?."

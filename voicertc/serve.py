@@ -25,9 +25,10 @@ from .addresses import machine_addresses
 from .agents.base import Agent
 from .agents.loading import load_agent
 from .agents.reloading import ReloadingAgent
+from .endpoint import Endpoint
 from .errors import SettingsError
 from .logs import event
-from .server.app import ENDPOINT, create_app
+from .server.app import assemble
 from .services import Service
 from .settings import Settings
 from .tls import from_files, self_signed
@@ -53,7 +54,10 @@ async def serve(settings: Settings, say: Callable[[str], None], *, dev: bool = F
     with _listening_socket(settings) as listener:
         stopping = asyncio.Event()
         _stop_on_signals(stopping)
-        app = create_app(agent=agent, settings=settings)
+        endpoint = Endpoint(settings, agent=agent)
+        # Behind a proxy it has names that only the proxy knows.
+        is_local = settings.server.host in _LOOPBACK and not settings.server.trusted_proxies
+        app = assemble(endpoint, settings.server, is_local=is_local)
         runner = web.AppRunner(
             app,
             handle_signals=False,
@@ -64,7 +68,7 @@ async def serve(settings: Settings, say: Callable[[str], None], *, dev: bool = F
         try:
             if await _unless(stopping, runner.setup()):
                 await web.SockSite(runner, listener, ssl_context=context, backlog=128).start()
-                for line in _start_up_lines(settings, listener, app[ENDPOINT].services, dev=dev):
+                for line in _start_up_lines(settings, listener, endpoint.services, dev=dev):
                     say(line)
                 await stopping.wait()
         finally:

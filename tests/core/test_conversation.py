@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from voicertc.core import commands, events, facts
 from voicertc.core.facts import State
 from voicertc.core.items import Item, Modality, Role
@@ -35,13 +37,36 @@ def test_a_greeting_comes_first_and_the_user_is_answered() -> None:
     ]
 
 
-def test_a_session_update_brings_the_greeting_forward_with_its_voice() -> None:
+def test_a_greeting_has_the_voice_that_the_client_has_chosen() -> None:
     world = World()
-    world.at(0.1, events.SessionUpdated(SessionOptions(voice="cedar")))
+    world.at(0.3, events.SessionUpdated(SessionOptions(voice="cedar")))
     world.run(until=1.0)
     began = world.facts_of(facts.ReplyBegan)
     assert (began[0].request.cause, began[0].request.voice) == (Cause.GREETING, "cedar")
-    assert world.when(facts.ReplyBegan) == [0.1]
+    assert world.when(facts.ReplyBegan) == [0.55]
+
+
+def test_a_client_that_asks_right_after_it_has_set_up_its_session_is_answered_and_not_greeted() -> None:
+    world = World()
+    world.at(0.3, events.SessionUpdated(SessionOptions(voice="cedar")))
+    world.at(0.4, events.ItemSubmitted(Item("mine", Role.USER, "what time is it")))
+    world.at(0.6, events.ResponseRequested(ReplyRequest(Cause.CLIENT)))
+    world.run(until=10.0)
+    assert world.history == [("user", "what time is it"), ("assistant", "You said what time is it.")]
+    assert [fact.request.cause for fact in world.facts_of(facts.ReplyBegan)] == [Cause.CLIENT]
+
+
+def test_what_a_client_asks_during_the_greeting_is_answered_after_it() -> None:
+    world = World()
+    world.at(1.0, events.ItemSubmitted(Item("mine", Role.USER, "what time is it")))
+    world.at(1.0, events.ResponseRequested(ReplyRequest(Cause.CLIENT)))
+    world.run(until=20.0)
+    assert world.facts_of(facts.Refused) == []
+    assert world.history == [
+        ("assistant", "Hello, I am voicertc. How can I help you?"),
+        ("user", "what time is it"),
+        ("assistant", "You said what time is it."),
+    ]
 
 
 def test_who_speaks_first_is_not_greeted() -> None:
@@ -470,3 +495,33 @@ def test_no_reply_begins_before_it_is_known_what_was_heard_of_the_last() -> None
     ordered = handle(events.ReplyStopped("resp_1", 24_000), 5.0)
     assert any(isinstance(command, commands.StartReply) for command in ordered)
     assert world.history[-1] == ("assistant", "Once upon a")
+
+
+def test_the_oldest_items_give_way_to_large_ones() -> None:
+    world = World(replace(QUIET, max_characters=100))
+    for number in range(4):
+        world.at(1.0 + number, events.ItemSubmitted(Item(f"mine-{number}", Role.USER, str(number) * 40)))
+    world.run(until=6.0)
+    assert [item.id for item in world.conversation.items] == ["mine-2", "mine-3"]
+    world.at(7.0, events.ItemSubmitted(Item("huge", Role.USER, "x" * 1000)))
+    world.run(until=8.0)
+    assert [item.id for item in world.conversation.items] == ["huge"]
+
+
+def test_truncating_what_is_not_there_names_the_item() -> None:
+    world = World(QUIET)
+    world.at(1.0, events.ItemTruncateRequested("unknown", 100, events.Origin("peer", "ev_1")))
+    world.run(until=2.0)
+    (refused,) = world.facts_of(facts.Refused)
+    assert (refused.code, refused.param) == ("item_not_found", "item_id")
+
+
+def test_a_turn_reaches_from_its_first_word_to_its_last() -> None:
+    world = World(QUIET)
+    world.user_says(1.0, "hello there", lasts=1.0)
+    world.run(until=2.55)
+    (word, last) = (events.Word("hello", 0.9, 1.4), events.Word("there", 1.5, 2.1))
+    world.at(2.6, events.TranscriptFinal("item_u1", "hello there", words=(word, last)))
+    world.run(until=3.0)
+    heard = world.facts_of(facts.FinalHeard)[0]
+    assert (heard.start, heard.end) == (0.9, 2.1)

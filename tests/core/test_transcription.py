@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from voicertc.core import commands, events, facts
+from voicertc.core.events import Origin
 from voicertc.core.facts import State
 from voicertc.core.items import Item, Modality, Role
 from voicertc.core.options import ConversationOptions, SessionOptions, TurnDetection
@@ -120,3 +121,19 @@ def test_recorded_speech_is_given_its_own_length_beyond_the_usual_patience() -> 
     speech = Item("mine", Role.USER, modality=Modality.AUDIO)
     assert commands.Recognize("mine") in conversation.handle(events.ItemSubmitted(speech), 2.0)
     assert conversation.next_deadline() == 38.0  # 6 s of patience, and the 30 s that it may hold
+
+
+def test_recordings_are_recognized_a_few_at_a_time() -> None:
+    conversation = World(replace(QUIET, max_recordings=2)).conversation
+    conversation.handle(events.CallConnected(), 0.0)
+
+    def told_of(item_id: str) -> list[str]:
+        speech = Item(item_id, Role.USER, modality=Modality.AUDIO)
+        done = conversation.handle(events.ItemSubmitted(speech, origin=Origin("peer", "e1")), 1.0)
+        told = [command.fact for command in done if isinstance(command, commands.Publish)]
+        return [fact.code for fact in told if isinstance(fact, facts.Refused)]
+
+    assert [told_of(item_id) for item_id in "abc"] == [[], [], ["too_many_recordings"]]
+    conversation.handle(events.TranscriptFinal("a", "hello"), 2.0)
+    assert [told_of(item_id) for item_id in "cd"] == [[], ["too_many_recordings"]]
+    assert [item.id for item in conversation.items] == ["a", "b", "c"]

@@ -7,9 +7,12 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestClient
+from aiohttp.test_utils import TestClient, make_mocked_request
 
+from voicertc.errors import ClientError
 from voicertc.server.app import assemble
+from voicertc.server.origins import Origins
+from voicertc.server.proxy import Proxies
 from voicertc.settings import ServerSection
 
 from .conftest import AiohttpClient, ServerClient
@@ -203,3 +206,27 @@ async def test_the_application_around_keeps_its_own_rules(
     assert cors(response) == {"Vary": "Accept"}
     response = await client.post(f"/agent{CALLS}", data=OFFER, headers=SDP | {"Origin": ELSEWHERE})
     assert cors(response)["Allow-Origin"] == ELSEWHERE
+
+
+@pytest.mark.parametrize("headers", [{}, {"Sec-Fetch-Site": "same-origin"}])
+@pytest.mark.parametrize(
+    ("origin", "is_allowed"),
+    [
+        ("http://evil.example:8080", False),  # whose name was turned to 127.0.0.1 after its page was loaded
+        ("http://localhost:8080", True),
+        ("http://127.0.0.1:8080", True),
+    ],
+)
+def test_a_local_server_without_keys_goes_by_no_other_name(
+    origin: str, is_allowed: bool, headers: dict[str, str]
+) -> None:
+    host = origin.removeprefix("http://")
+    request = make_mocked_request("POST", "/", headers={"Origin": origin, "Host": host, **headers})
+    origins = Origins(None, Proxies(), demands_key=False, is_local=True)
+    if is_allowed:
+        origins.check(request)
+    else:
+        with pytest.raises(ClientError):
+            origins.check(request)
+    Origins(None, Proxies(), demands_key=True, is_local=True).check(request)
+    Origins(["*"], Proxies(), demands_key=False, is_local=True).check(request)

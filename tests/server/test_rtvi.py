@@ -264,6 +264,17 @@ async def test_pages_elsewhere_may_call_if_they_are_allowed(serve: ServerClient)
     assert (refused.status, "Access-Control-Allow-Origin" in refused.headers) == (403, False)
 
 
+async def test_what_a_key_brings_to_a_start_takes_room_as_well(serve: ServerClient) -> None:
+    client = await serve()
+    bound = {"session": {"type": "realtime", "instructions": "x" * 120_000}}
+    key = (await (await client.post("/v1/realtime/client_secrets", json=bound)).json())["value"]
+    first = (await (await client.post("/start", headers=bearer(key))).json())["sessionId"]
+    for _ in range(MAX_BYTES // 120_000):
+        await client.post("/start", headers=bearer(key))
+    response = await client.post(f"/sessions/{first}/api/offer", json=offer(), headers=bearer(key))
+    assert (response.status, (await response.json())["error"]["code"]) == (404, "session_not_found")
+
+
 def test_the_oldest_start_gives_way() -> None:
     starts = Starts(clock=lambda: 0.0)
     half = MAX_BYTES // 2 - 1_000

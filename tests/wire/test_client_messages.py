@@ -196,6 +196,23 @@ def test_an_item_that_makes_no_sense_is_refused_with_its_place(item: object, cod
     assert (event.code, event.param, event.origin) == (code, param, ORIGIN)
 
 
+def test_an_items_words_are_bounded_however_they_come() -> None:
+    half = "x" * (128 * 1024)
+    items: list[tuple[dict[str, object], str]] = [
+        ({"type": "message", "role": "user", "content": text_parts(half, half)}, "item.content"),
+        ({"type": "function_call_output", "call_id": "c", "output": half * 2 + "x"}, "item.output"),
+        (
+            {"type": "function_call", "call_id": "c", "name": "f", "arguments": half * 2 + "x"},
+            "item.arguments",
+        ),
+    ]
+    for item, param in items:
+        wire = RealtimeWire(name="peer", session_id="sess_ab12", transport="websocket")
+        event = sent_to(wire, {"type": "conversation.item.create", "item": item})
+        assert isinstance(event, ClientErred)
+        assert (event.code, event.param) == ("invalid_value", param)
+
+
 @pytest.mark.parametrize(
     ("kind", "fields", "error"),
     [

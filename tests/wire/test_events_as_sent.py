@@ -32,6 +32,15 @@ def wire() -> RealtimeWire:
     return RealtimeWire(name="peer", session_id="sess_ab12", transport="webrtc")
 
 
+NO_TOKENS = {
+    "total_tokens": 0,
+    "input_tokens": 0,
+    "output_tokens": 0,
+    "input_token_details": {"text_tokens": 0, "audio_tokens": 0, "cached_tokens": 0},
+    "output_token_details": {"text_tokens": 0, "audio_tokens": 0},
+}
+
+
 def told(wire: RealtimeWire, *happened: facts.Fact) -> list[dict[str, Any]]:
     """What a client is told, without the ``event_id``s."""
     events = [check(text) for fact in happened for text in wire.render(fact)]
@@ -176,7 +185,10 @@ def test_a_spoken_turn_and_its_answer_are_told_in_openais_order(wire: RealtimeWi
         },
         {"type": "conversation.item.done", "previous_item_id": "item_u1", "item": spoken},
         {"type": "response.output_item.done", **output, "item": spoken},
-        {"type": "response.done", "response": response | {"status": "completed", "output": [spoken]}},
+        {
+            "type": "response.done",
+            "response": response | {"status": "completed", "output": [spoken], "usage": NO_TOKENS},
+        },
         {"type": "output_audio_buffer.stopped", "response_id": "resp_1"},
     ]
 

@@ -276,6 +276,14 @@ def test_arguments_that_are_no_object_are_an_empty_one(wire: RtviWire, arguments
     assert messages[1]["data"]["arguments"] == {}
 
 
+@pytest.mark.parametrize("output", ["NaN", "-Infinity", "1e999", "[" * 900 + "]" * 900])
+def test_a_result_that_is_no_json_to_others_is_told_as_the_text_it_is(wire: RtviWire, output: str) -> None:
+    told(wire, facts.ReplyEnded("resp_1", ANSWER, Outcome.COMPLETED, (CALL,)))
+    item = Item("item_o", text=output, kind=Kind.FUNCTION_CALL_OUTPUT, call_id="call_1")
+    (stopped,) = told(wire, facts.ItemAdded(item, None))
+    assert stopped["data"]["result"] == output
+
+
 def test_a_cancelled_replys_functions_are_not_run(wire: RtviWire) -> None:
     ended = facts.ReplyEnded("resp_1", ANSWER, Outcome.CANCELLED, (CALL,), "turn_detected")
     assert told(wire, ended)[1:] == [

@@ -351,3 +351,19 @@ def test_nothing_that_is_sent_raises(kind: str, data: object, message_id: object
     for received in sent(kind, data, id=message_id):
         if isinstance(received, Told):
             assert json.loads(received.message)["label"] == "rtvi-ai"
+
+
+def result_of(text: str) -> str:
+    data = f'{{"tool_call_id": "call_1", "result": {text}}}'
+    return f'{{"label": "rtvi-ai", "type": "llm-function-call-result", "id": "msg-7", "data": {data}}}'
+
+
+def test_a_result_that_can_just_be_read_is_refused_if_it_cannot_be_written() -> None:
+    for depth in range(900, 1000):  # which of them it is depends on the stack
+        received = list(peer().receive(result_of("[" * depth + "]" * depth), OPTIONS, 0.0))
+        assert answer(received)["type"] in ("error", "error-response")
+
+
+def test_a_result_beyond_all_numbers_is_refused() -> None:
+    received = list(peer().receive(result_of("1e999"), OPTIONS, 0.0))
+    assert answer(received) == refused("data.result holds what cannot be written as JSON.")

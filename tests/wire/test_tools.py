@@ -210,7 +210,7 @@ def test_a_response_that_was_cut_short_says_why(reason: str) -> None:
     (done,) = told(wire_by(), facts.ReplyEnded("resp_1", ASKED, Outcome.INCOMPLETE, (), reason))
     assert done["response"]["status"] == "incomplete"
     assert done["response"]["status_details"] == {"type": "incomplete", "reason": reason}
-    assert done["response"]["usage"] is None
+    assert done["response"]["usage"]["total_tokens"] == 0
 
 
 def test_speech_and_several_calls_are_items_of_one_response_in_their_order() -> None:

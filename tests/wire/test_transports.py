@@ -8,6 +8,7 @@ import pytest
 
 from voicertc.core import events, facts
 from voicertc.core.events import ClientErred, Origin
+from voicertc.rtc.options import RtcOptions
 from voicertc.wire.client_events import Transport
 from voicertc.wire.realtime import MAX_MESSAGE_BYTES
 
@@ -52,14 +53,33 @@ def test_who_can_be_told_to_wait_is_not_told_that_it_floods(transport: Transport
     assert taken == [[events.ResponseCancelRequested(None, Origin("peer"))]] * 2000
 
 
-@pytest.mark.parametrize("transport", ["webrtc", "websocket", "sideband"])
-def test_a_message_may_be_as_large_as_its_transport_carries(transport: Transport) -> None:
+@pytest.mark.parametrize(
+    ("transport", "limit"),
+    [
+        ("webrtc", MAX_MESSAGE_BYTES["webrtc"]),
+        ("sideband", MAX_MESSAGE_BYTES["sideband"]),
+        ("websocket", MAX_MESSAGE_BYTES["sideband"]),  # what is more is for sound
+    ],
+)
+def test_a_message_may_be_as_large_as_its_transport_carries(transport: Transport, limit: int) -> None:
     wire = wire_by(transport)
     update = json.dumps({"type": "session.update", "session": {"instructions": ""}})
-    room = MAX_MESSAGE_BYTES[transport] - len(update)
+    room = limit - len(update)
     full = update.replace('""', f'"{"x" * room}"')
     (taken,) = wire.receive(full, OPTIONS, 0.0)
     assert isinstance(taken, events.SessionUpdated)
     (refused,) = wire.receive(full + " ", OPTIONS, 0.0)
     assert isinstance(refused, ClientErred)
     assert refused.code == "message_too_large"
+
+
+@pytest.mark.parametrize("letter", ["x", "я", "語"])
+def test_the_largest_session_that_a_data_channel_brings_can_be_told_on_one(letter: str) -> None:
+    wire = wire_by()
+    frame = json.dumps({"type": "session.update", "session": {"instructions": ""}})
+    wish = letter * ((MAX_MESSAGE_BYTES["webrtc"] - len(frame)) // len(letter.encode()))
+    (taken,) = wire.receive(frame.replace('""', f'"{wish}"'), OPTIONS, 0.0)
+    assert isinstance(taken, events.SessionUpdated)
+    (updated,) = wire.render(facts.SessionChanged(taken.options, taken.origin))
+    assert wish in updated
+    assert len(updated.encode()) <= RtcOptions().max_message_bytes

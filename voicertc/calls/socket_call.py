@@ -111,6 +111,8 @@ class SocketCall:
     # --- from the client --------------------------------------------------------------------------
 
     async def _take(self, message: str | bytes) -> None:
+        if self._coded and not _is_append(message):
+            await self._decode_rest()  # before it is read, for reading takes the session as it is now
         for received in self._wire.receive(message, self.session.options, self._loop.time()):
             match received:
                 case AudioAppended(audio, format):
@@ -183,3 +185,8 @@ class SocketCall:
     def _send_sound(self, reply_id: str, coded: bytes) -> None:
         for message in self._wire.audio(reply_id, coded):
             self._line.send(message, reply_id=reply_id)
+
+
+def _is_append(message: str | bytes) -> bool:
+    """Whether a message most likely brings sound, by where clients write its type."""
+    return isinstance(message, str) and "input_audio_buffer.append" in message[:256] + message[-64:]

@@ -10,10 +10,10 @@ from dataclasses import replace
 from . import events, facts
 from .events import Event, Origin
 from .floor import Floor
-from .items import Item, Items, Kind, Modality
+from .items import Item, Items, Kind, Modality, Role
 from .options import ConversationOptions
 from .outbox import Outbox
-from .replies import ReplyRequest
+from .replies import Cause, ReplyRequest
 
 _MIN_INPUT = 0.1
 """Seconds since the last commit without which there is nothing to commit (OpenAI's own limit)."""
@@ -84,8 +84,14 @@ class ClientDoor:
             why = f"There is no function call {item.call_id} in the conversation."
             self._refuse("invalid_tool_call_id", why, event.origin, "item.call_id")
             return
+        if item.is_unheard_speech and self._floor.listening.n_recordings >= self._options.max_recordings:
+            why = f"There may be {self._options.max_recordings} recordings at once whose words are due."
+            self._refuse("too_many_recordings", why, event.origin, "item.content")
+            return
         previous = self._items.last_id if after is None else None if after == "root" else after
         self._items.insert_after(previous, item)
+        if item.role is Role.USER:
+            self._floor.greet_no_more()
         self._out.publish(facts.ItemAdded(item, previous))
         self._out.publish(facts.ItemDone(item, previous))
         if item.is_unheard_speech:
@@ -106,7 +112,9 @@ class ClientDoor:
         """Cut an item to what its client played. One that plays at its own pace plays no more of it."""
         is_client_paced = self._options.is_client_paced
         refusal = self._floor.replying.truncate(event, is_client_paced=is_client_paced)
-        if refusal:
+        if refusal and event.item_id not in self._items:
+            self._refuse("item_not_found", refusal, event.origin, "item_id")
+        elif refusal:
             self._refuse("invalid_value", refusal, event.origin, "audio_end_ms")
         else:
             self._floor.sound_ended()
@@ -121,14 +129,22 @@ class ClientDoor:
             if not self._begin_aside(request):
                 why = f"There may be {self._options.max_asides} responses outside the conversation at once."
                 self._refuse("too_many_responses", why, event.origin)
-        elif self._floor.agenda.asked is not None or (
-            self._floor.replying.is_in_progress and not event.waits
-        ):
+        elif self._floor.agenda.asked is not None or (self._is_answering and not event.waits):
             why = "A response is already in progress; wait for response.done or cancel it."
             self._refuse("conversation_already_has_active_response", why, event.origin)
         else:
             self._floor.greet_no_more()
             self._floor.agenda.asked = request
+
+    @property
+    def _is_answering(self) -> bool:
+        """Whether a reply is in progress that clients know of.
+
+        What the server says of itself, a greeting or a timer's words, is no reason to refuse them theirs.
+        """
+        live = self._floor.replying.live
+        is_answer = live is not None and live.request.cause in (Cause.TURN, Cause.CLIENT, Cause.IDLE)
+        return is_answer and self._floor.replying.is_in_progress
 
     def _begin_aside(self, request: ReplyRequest) -> bool:
         """A written aside is begun at once; to be said it needs the floor like any other reply."""

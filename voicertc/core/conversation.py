@@ -70,14 +70,20 @@ class Conversation:
         self._dispatch(event)
         self._meet_deadlines()  # what is late by its audio time is due at once
         self._take_floor()
-        while len(self._items) > self.options.max_items:
-            self._items.remove(next(iter(self._items)).id)
+        self._forget_oldest()
         self._publish_state()
         return self._out.take()
 
     def next_deadline(self) -> float | None:
         """Return when to call ``handle(TimeElapsed(), …)`` if nothing happens before; ``None``: never."""
         return None if self._is_over else min((at for at, _ in self._floor.deadlines()), default=None)
+
+    def _forget_oldest(self) -> None:
+        options, items = self.options, self._items
+        while len(items) > options.max_items or (
+            items.n_characters > options.max_characters and len(items) > 1
+        ):
+            items.remove(next(iter(items)).id)
 
     def _meet_deadlines(self) -> None:
         floor = self._floor

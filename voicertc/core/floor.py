@@ -28,6 +28,8 @@ from .outbox import Outbox
 from .replies import Cause, Failure, Reply, Stage
 from .replying import Replying
 
+_GREETING_GRACE = 0.25
+"""Seconds after a client has set up its session in which it may say or ask something itself."""
 _WORD_END = 0.2
 """Seconds of speech after a commit that are still the end of the last word, not a new turn."""
 
@@ -94,12 +96,12 @@ class Floor:
             self.greet_at += by
 
     def session_updated(self, options: SessionOptions) -> None:
-        """The session's options are now these; its first update brings the greeting forward."""
+        """The session's options are now these; a greeting waits for what their client does next."""
         was, self.session = self.session.turn_detection, options
         if (was is None) is not (options.turn_detection is None):
             self.listen_afresh()  # what was in the air was said under other rules
         if self.greet_at is not None:
-            self._greet()
+            self.greet_at = max(self.greet_at, self.now + _GREETING_GRACE)
 
     def away(self) -> None:
         """Nobody is there to hear: the turn is over, the reply waits, even one that has not begun."""

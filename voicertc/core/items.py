@@ -64,6 +64,11 @@ class Item:
     arguments: str | None = None
 
     @property
+    def n_characters(self) -> int:
+        """How much there is to remember of it."""
+        return len(self.text or "") + len(self.arguments or "")
+
+    @property
     def is_unheard_speech(self) -> bool:
         """Whether it is a user's speech whose words are not known yet."""
         return self.role is Role.USER and self.modality is Modality.AUDIO and self.text is None
@@ -78,6 +83,8 @@ class Items:
 
     def __init__(self) -> None:
         self._by_id: dict[str, Item] = {}
+        self.n_characters = 0
+        """Of all texts and arguments."""
 
     def __iter__(self) -> Iterator[Item]:
         return iter(self._by_id.values())
@@ -110,6 +117,7 @@ class Items:
         """Put a new item at the end."""
         assert item.id not in self._by_id, f"duplicate item {item.id}"
         self._by_id[item.id] = item
+        self.n_characters += item.n_characters
 
     def insert_after(self, previous_id: str | None, item: Item) -> None:
         """Put a new item behind ``previous_id``, or at the front when that is ``None``."""
@@ -121,15 +129,17 @@ class Items:
         position = 0 if previous_id is None else 1 + list(self._by_id).index(previous_id)
         entries.insert(position, item)
         self._by_id = {entry.id: entry for entry in entries}
+        self.n_characters += item.n_characters
 
     def replace(self, item: Item) -> None:
         """Exchange the item of the same id, keeping its place."""
         assert item.id in self._by_id, f"unknown item {item.id}"
+        self.n_characters += item.n_characters - self._by_id[item.id].n_characters
         self._by_id[item.id] = item
 
     def remove(self, item_id: str) -> None:
         """Take an item out."""
-        del self._by_id[item_id]
+        self.n_characters -= self._by_id.pop(item_id).n_characters
 
 
 def is_coming(item_id: str, prefix: str, count: int) -> bool:

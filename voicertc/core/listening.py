@@ -59,6 +59,11 @@ class Listening:
         """The pending turn whose words are due first."""
         return min(self._pending.values(), key=lambda pending: pending.deadline, default=None)
 
+    @property
+    def n_recordings(self) -> int:
+        """How many items of recorded speech wait for their words."""
+        return sum(pending.turn.is_recorded for pending in self._pending.values())
+
     def knows(self, item_id: str) -> bool:
         """Whether the turn is open or pending, so that news of it are news."""
         return item_id in self._pending or (self.turn is not None and self.turn.item_id == item_id)
@@ -159,8 +164,9 @@ class Listening:
             event.seconds,
             event.confidence,
             event.language,
-            turn.started_at,
-            turn.last_speech_at,
+            # A recognizer may find the first word before the ears were certain, and the last one longer.
+            min([turn.started_at, *(word.start for word in event.words)]),
+            max([turn.last_speech_at, *(word.end for word in event.words)]),
             event.words,
         )
         self._out.publish(heard)

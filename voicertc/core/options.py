@@ -155,12 +155,16 @@ class ConversationOptions:
     backchannels: tuple[str, ...] = ()
     """Words that make no claim to the floor, in lower case, from the language's data."""
     greeting_delay: float = 0.4
-    """Seconds a greeting waits for the client's first ``session.update``, whose voice it should use."""
+    """Seconds a greeting waits for what the client does first: set up its session, say or ask something."""
     max_queued_says: int = 8
     """Utterances waiting for the floor (timers, ``session.say``); the oldest is dropped beyond it."""
     is_client_paced: bool = False
     """Whether the client plays replies at its own pace (WebSocket); the transport's choice, nobody else's."""
     max_asides: int = 8
     """Written replies outside the conversation at once; more are refused."""
+    max_recordings: int = 16
+    """Items of recorded speech whose words are due at once; more are refused, for each has a recognition."""
     max_items: int = 2000
     """Items kept in the history; the oldest is dropped beyond it, so that memory is flat."""
+    max_characters: int = 4_000_000
+    """Characters of their texts kept in all: what a client adds may be large."""

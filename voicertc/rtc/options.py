@@ -32,8 +32,9 @@ class RtcOptions:
     """Without any datagram until the client counts as away: a live one sends something every two seconds."""
     close_after: float = 15.0
     """Without any datagram until the call is given up: long enough to walk through a lift."""
-    max_message_bytes: int = 65_536
-    """Longest message sent on the data channel, also if the client would take more: what all clients take."""
+    max_message_bytes: int = 262_144
+    """Longest message sent on the data channel, also if the client would take more: what Chromium takes. A
+    session with long instructions or many tools has to fit, or its client never hears that it was created."""
     max_buffered_bytes: int = 1_048_576
     """Unsent bytes on the data channel at which a client is too slow: minutes of events."""
 

@@ -8,14 +8,19 @@ are not guarded.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
+from ..errors import ClientError
+from ..logs import event
 from .keys import Keyring, Principal
 from .origins import Origins
 from .proxy import Proxies
+
+_log = logging.getLogger(__name__)
 
 _PRINCIPAL = web.RequestKey("voicertc_principal", Principal)
 _SUBPROTOCOL = "openai-insecure-api-key."
@@ -53,7 +58,11 @@ class Access:
         async def check(request: web.Request) -> web.StreamResponse:
             self._origins.check(request)
             visitor = self._proxies.visitor(request)
-            request[_PRINCIPAL] = self._keyring.admit(_bearer(request), is_loopback=visitor.is_loopback)
+            try:
+                request[_PRINCIPAL] = self._keyring.admit(_bearer(request), is_loopback=visitor.is_loopback)
+            except ClientError as error:
+                event(_log, logging.INFO, "key_refused", code=error.code, client=visitor.address)
+                raise
             return await handler(request)
 
         return check

@@ -47,13 +47,21 @@ def create_app(
 
 
 def assemble(
-    endpoint: CallEndpoint, server: ServerSection, *, clock: Callable[[], float] = time.time
+    endpoint: CallEndpoint,
+    server: ServerSection,
+    *,
+    is_local: bool = False,
+    clock: Callable[[], float] = time.time,
 ) -> web.Application:
-    """Return an application around an endpoint. ``clock`` gives unix seconds, for keys that expire."""
+    """Return an application around an endpoint.
+
+    ``is_local``: nobody but this machine reaches it, see ``Origins``. ``clock`` gives unix seconds, for keys
+    that expire.
+    """
     health = Health()
     proxies = Proxies(server.trusted_proxies)
     keyring = Keyring(server.api_keys, clock)
-    origins = Origins(server.cors_origins, proxies, demands_key=keyring.demands_key)
+    origins = Origins(server.cors_origins, proxies, demands_key=keyring.demands_key, is_local=is_local)
     access = Access(keyring, origins, proxies)
     guarded = (
         Calls(endpoint, proxies, server.base_path),

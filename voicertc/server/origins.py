@@ -48,10 +48,16 @@ class Origins:
 
     ``chosen`` are the operator's; ``*`` among them allows all. ``None``: all, if ``demands_key``, else those
     on the browser's own machine, for a page from anywhere must not use a server that trusts all who reach it.
+
+    ``is_local``: the server is reached from this machine only, so that nobody has another name for it. A page
+    that says so has had its name turned to this machine (DNS rebinding), and is none of the server's own.
     """
 
-    def __init__(self, chosen: Sequence[str] | None, proxies: Proxies, *, demands_key: bool) -> None:
+    def __init__(
+        self, chosen: Sequence[str] | None, proxies: Proxies, *, demands_key: bool, is_local: bool = False
+    ) -> None:
         self._proxies = proxies
+        self._knows_its_names = is_local and not demands_key
         self._allows_this_machine = chosen is None
         self._allows_all = demands_key if chosen is None else ANY in chosen
         self._chosen = frozenset(_normal(origin) for origin in chosen or ())
@@ -85,15 +91,19 @@ class Origins:
         origin = request.headers.get(hdrs.ORIGIN)
         if origin is None or self._allows_all:
             return True
+        is_own = not self._knows_its_names and self._is_own(request, origin)
+        return (
+            is_own
+            or _normal(origin) in self._chosen
+            or (self._allows_this_machine and _is_on_this_machine(origin))
+        )
+
+    def _is_own(self, request: web.Request, origin: str) -> bool:
         # A page cannot write this header, and it is right behind proxies that hide the server's own name.
         if request.headers.get("Sec-Fetch-Site") == "same-origin":
             return True
         origin = _normal(origin)
-        return (
-            origin in self._chosen
-            or _host(origin) == _without_port_of(origin, self._proxies.visitor(request).host.lower())
-            or (self._allows_this_machine and _is_on_this_machine(origin))
-        )
+        return _host(origin) == _without_port_of(origin, self._proxies.visitor(request).host.lower())
 
 
 def _normal(origin: str) -> str:

@@ -25,7 +25,7 @@ from ..errors import ClientError
 from ..logs import event
 from ..rtc.ice import TrickledCandidate
 from ..wire.fields import Fields, array, boolean, choice, identifier, integer, record, string
-from ..wire.session_json import read_session
+from ..wire.session_json import read_session, render_session
 from .access import principal_of
 from .bodies import read_body, read_json
 from .errors import refusal
@@ -70,7 +70,8 @@ class RtviCalls:
             raise ClientError(message, code="not_supported", param="transport")
         given = _session_of(wanted, ("body",))
         options = session_for(request, self._endpoint.session_options, given)
-        session_id = self._starts.add(options, principal_of(request).owner, len(body))
+        n_bytes = len(json.dumps(render_session(options, "")))  # a key may be bound to more than was sent
+        session_id = self._starts.add(options, principal_of(request).owner, n_bytes)
         return _json({"sessionId": session_id})
 
     async def _answer(self, request: web.Request) -> web.Response:

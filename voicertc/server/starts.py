@@ -36,7 +36,7 @@ class Starts:
         self._n_bytes = 0
 
     def add(self, options: SessionOptions, owner: str, n_bytes: int) -> str:
-        """Remember ``options``, which came as ``n_bytes``; return the session's id."""
+        """Remember ``options``, which take ``n_bytes`` as JSON; return the session's id."""
         session_id = secrets.token_urlsafe(16)
         start = Start(options, owner, self._clock() + START_LIFE, _ENTRY_BYTES + n_bytes)
         self._by_id[session_id] = start

@@ -20,6 +20,7 @@ from ..calls.socket_line import Socket
 from ..errors import ClientError
 from ..logs import event
 from ..wire.fields import Fields
+from ..wire.flood import TokenBucket
 from ..wire.realtime import MAX_MESSAGE_BYTES
 from .access import principal_of
 from .errors import error_response
@@ -38,6 +39,8 @@ _PING_AFTER = 15.0
 """Seconds without a message until the client is asked whether it is there."""
 _PONG_WITHIN = 10.0
 """Seconds until it counts as lost if it does not answer."""
+_SIGN_RATE, _SIGN_BURST = 20.0, 50.0
+"""Pings and pongs per second in the long run, and at once: a sign of life every few seconds is usual."""
 _CLOSE_TIMEOUT = 0.7
 """Seconds until a client is not waited for that does not say goodbye in turn: a shutdown waits, too."""
 _LINGER = 5.0
@@ -136,6 +139,7 @@ class _AiohttpSocket:
     def __init__(self, request: web.Request, response: web.WebSocketResponse) -> None:
         self._transport = request.transport
         self._response = response
+        self._signs = TokenBucket(rate=_SIGN_RATE, burst=_SIGN_BURST)
 
     async def receive(self) -> str | bytes | None:
         """See ``Socket``."""
@@ -148,6 +152,9 @@ class _AiohttpSocket:
                     return data
                 case WSMsgType.PING:
                     await _in_time(self._response.pong(message.data))
+                    await self._pause()
+                case WSMsgType.PONG:
+                    await self._pause()
                 case WSMsgType.CLOSE | WSMsgType.CLOSING:
                     return None
                 case WSMsgType.CLOSED | WSMsgType.ERROR:
@@ -159,6 +166,11 @@ class _AiohttpSocket:
             return await self._response.receive(_PING_AFTER)
         await _in_time(self._response.ping())
         return await _in_time(self._response.receive())
+
+    async def _pause(self) -> None:
+        """Wait until the client may send one more ping or pong: thousands fit into one packet."""
+        while not self._signs.take(asyncio.get_running_loop().time()):  # noqa: ASYNC110 (it is for time only)
+            await asyncio.sleep(1 / _SIGN_RATE)
 
     async def send(self, message: str) -> None:
         """See ``Socket``."""

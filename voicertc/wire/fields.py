@@ -17,6 +17,10 @@ T = TypeVar("T")
 A = TypeVar("A")
 N = TypeVar("N")
 
+MAX_LEVELS = 32
+"""Of objects and lists in what a client has us pass on: models understand fewer, and some hundreds exhaust
+the stack of whoever writes them."""
+
 Parse = Callable[[object, str], T]
 """Turns a JSON value at a path into a ``T`` or raises ``ClientError``."""
 
@@ -74,6 +78,17 @@ def parse_message(text: str) -> Fields:
     if not isinstance(value, dict):
         raise ClientError("The message must be a JSON object.", code="invalid_json")
     return Fields(value)
+
+
+def write_message(message: Mapping[str, object]) -> str:
+    """Return ``message`` as JSON text that can be encoded. A data channel's messages are bounded in bytes, of
+    which most scripts take half as many, or fewer, if they are not escaped."""
+    text = json.dumps(message, ensure_ascii=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # half of a surrogate pair, as some models stream them
+        return json.dumps(message)
+    return text
 
 
 def string(value: object, path: str) -> str:
@@ -156,6 +171,15 @@ def array(parse_entry: Parse[T]) -> Parse[list[T]]:
         return [parse_entry(entry, f"{path}[{index}]") for index, entry in enumerate(value)]
 
     return parse
+
+
+def levels_of(value: object) -> int:
+    """Return how deep objects and lists are in one another; not by recursion, which is what it is about."""
+    n_levels, layer = 0, [value]
+    while layer := [outer for outer in layer if isinstance(outer, dict | list)]:
+        n_levels += 1
+        layer = [inner for outer in layer for inner in (outer.values() if isinstance(outer, dict) else outer)]
+    return n_levels
 
 
 def _wrong_type(path: str, expected: str) -> NoReturn:

@@ -14,6 +14,8 @@ from .fields import Fields, array, choice, identifier, record, string
 _KINDS = tuple(kind.value for kind in Kind if kind is not Kind.ITEM_REFERENCE)
 _ROLES = tuple(role.value for role in Role)
 _MAX_PARTS = 64
+_MAX_CHARACTERS = 256 * 1024
+"""Of an item's words, or of a function's arguments or output: a book's chapter, and thousands are kept."""
 
 
 def render_item(item: Item, *, shows_transcripts: bool = True) -> dict[str, object]:
@@ -54,9 +56,9 @@ def read_item(fields: Fields) -> Item:
         return _read_message(fields, item_id)
     call_id = fields.need("call_id", identifier)
     if kind is Kind.FUNCTION_CALL:
-        name, arguments = fields.need("name", identifier), fields.need("arguments", string)
+        name, arguments = fields.need("name", identifier), fields.need("arguments", _words)
         return Item(item_id, Role.ASSISTANT, kind=kind, call_id=call_id, name=name, arguments=arguments)
-    return Item(item_id, text=fields.need("output", string), kind=kind, call_id=call_id)
+    return Item(item_id, text=fields.need("output", _words), kind=kind, call_id=call_id)
 
 
 def recording_in(fields: Fields) -> str | None:
@@ -101,8 +103,16 @@ def _read_message(fields: Fields, item_id: str) -> Item:
     read_part = _PART_READERS[role]
     found = [read_part(part) for part in parts]
     is_spoken = any(modality is Modality.AUDIO for _, modality in found)
-    text = "\n".join(text for text, _ in found)
+    text = _words("\n".join(text for text, _ in found), fields.path("content"))
     return Item(item_id, role, text, modality=Modality.AUDIO if is_spoken else Modality.TEXT)
+
+
+def _words(value: object, path: str) -> str:
+    text = string(value, path)
+    if len(text) > _MAX_CHARACTERS:
+        message = f"{path} may have {_MAX_CHARACTERS} characters at most."
+        raise ClientError(message, code="invalid_value", param=path)
+    return text
 
 
 def _user_part(part: Fields) -> tuple[str, Modality]:

@@ -6,7 +6,6 @@ Several wires may belong to one session; an ``error`` goes to the one whose clie
 
 from __future__ import annotations
 
-import json
 from collections import deque
 from collections.abc import Callable, Iterable
 from itertools import count
@@ -21,7 +20,7 @@ from ..errors import ClientError
 from . import own_events as own
 from . import server_events as render
 from .client_events import Sent, Transport, read_event
-from .fields import Fields, identifier, parse_message, record, string
+from .fields import Fields, identifier, parse_message, record, string, write_message
 from .flood import FLOOD_BURST, FLOOD_NOTICE, FLOOD_RATE, TokenBucket
 from .item_json import render_item
 from .received import Received
@@ -30,7 +29,8 @@ from .session_json import apply_update, read_subscriptions, render_session
 
 MAX_MESSAGE_BYTES = {"webrtc": 64 * 1024, "websocket": 21 * 1024 * 1024, "sideband": 1024 * 1024}
 """Larger messages are not even parsed. A data channel's limit is the network's; OpenAI's WebSocket takes
-15 MiB of audio in one message, which base64 makes 20."""
+15 MiB of audio in one message, which base64 makes 20; without sound it may have as much as a sideband's."""
+_WITH_SOUND = ("input_audio_buffer.append", "conversation.item.create")
 
 
 class RealtimeWire:
@@ -90,6 +90,8 @@ class RealtimeWire:
             event_id = message.read("event_id", identifier, absent=None, null=None)
             origin = Origin(self.name, event_id)
             kind = message.need("type", string)
+            if len(text) > MAX_MESSAGE_BYTES["sideband"] and kind not in _WITH_SOUND:
+                raise _too_large(MAX_MESSAGE_BYTES["sideband"])
             current = self._updates.base(options)
             if kind == "session.update":
                 return [self._update(message, current, options, origin)]
@@ -110,7 +112,7 @@ class RealtimeWire:
         # ASCII, as sound is, is not encoded to be measured; nor is what is too long anyway.
         is_measured = text.isascii() or len(text) > limit
         if (len(text) if is_measured else len(text.encode("utf-8", "surrogatepass"))) > limit:
-            raise ClientError(f"A message may have {limit} bytes at most.", code="message_too_large")
+            raise _too_large(limit)
         return text
 
     def _flooded(self, now: float) -> list[Received]:
@@ -238,11 +240,14 @@ class RealtimeWire:
         return origin is not None and origin.wire == self.name
 
     def _write(self, events: Iterable[ServerEvent]) -> list[str]:
-        # ASCII only: an escaped half of a surrogate pair, as some models stream them, still can be sent.
         return [
-            json.dumps({"event_id": f"event_{self._part}_{next(self._event_numbers)}"} | event)
+            write_message({"event_id": f"event_{self._part}_{next(self._event_numbers)}"} | event)
             for event in events
         ]
+
+
+def _too_large(limit: int) -> ClientError:
+    return ClientError(f"A message may have {limit} bytes at most.", code="message_too_large")
 
 
 class _UpdatesUnderWay:

@@ -119,7 +119,7 @@ class Responses:
         response = self._render(fact.reply_id, fact.request, fact.outcome.value)
         response["status_details"] = _status_details(fact)
         response["output"] = [render_item(item) for item in fact.items]
-        response["usage"] = _usage(fact.usage)
+        response["usage"] = _usage(fact.usage or Usage())
         return [{"type": "response.done", "response": response}]
 
     def _place(self, reply_id: str, item_id: str) -> ServerEvent:
@@ -147,7 +147,7 @@ class Responses:
             "max_output_tokens": "inf" if limit is None else limit,
             "metadata": None if request.metadata is None else dict(request.metadata),
             "audio": {"output": {"format": render_format(self.audio_format), "voice": request.voice}},
-            # Present and null: agents-realtime 0.20 drops the event if a count in it were null.
+            # Null until it is done; agents-realtime 0.20 drops the event if a count in it were null.
             "usage": None,
         }
 
@@ -182,9 +182,7 @@ def _call_made(item: Item, place: ServerEvent) -> list[ServerEvent]:
     ]
 
 
-def _usage(usage: Usage | None) -> ServerEvent | None:
-    if usage is None:
-        return None
+def _usage(usage: Usage) -> ServerEvent:
     return {
         "total_tokens": usage.input_tokens + usage.output_tokens,
         "input_tokens": usage.input_tokens,

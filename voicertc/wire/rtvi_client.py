@@ -133,4 +133,10 @@ def _content(value: object, path: str) -> str:
 
 
 def _result(value: object, path: str) -> str:
-    return string(value, path) if isinstance(value, str) else json.dumps(value)
+    if isinstance(value, str):
+        return string(value, path)
+    try:
+        return json.dumps(value, allow_nan=False)
+    except (ValueError, RecursionError) as error:  # 1e999 is read as infinity; "[[[[…" may be read, just so
+        message = f"{path} holds what cannot be written as JSON."
+        raise ClientError(message, code="invalid_value", param=path) from error

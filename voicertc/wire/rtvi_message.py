@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
+
+from .fields import write_message
 
 LABEL = "rtvi-ai"
 """Messages without it are not for us."""
@@ -36,5 +37,4 @@ def failure(why: str, *, is_fatal: bool = False) -> Message:
 
 def write(messages: Iterable[Message]) -> list[str]:
     """Return messages as they are sent."""
-    # ASCII only: an escaped half of a surrogate pair, as some models stream them, still can be sent.
-    return [json.dumps(entry) for entry in messages]
+    return [write_message(entry) for entry in messages]

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from ..core import facts
 from ..core.items import Item, Kind
 from ..core.replies import Outcome
+from .fields import MAX_LEVELS, levels_of
 from .rtvi_message import Message, message
 
 _MAX_OPEN = 64
@@ -88,9 +89,12 @@ def _cancelled(item: Item) -> Message:
 
 
 def _parsed(text: str | None) -> object:
-    """Return the value of JSON text; what is none is a text itself."""
+    """Return the value of JSON text; what is none, or could not be written again, is a text itself."""
     try:
         value: object = json.loads(text or "")
+        if levels_of(value) > MAX_LEVELS:
+            return text
+        json.dumps(value, allow_nan=False)
     except (ValueError, RecursionError):
         return text
     return value

@@ -67,7 +67,8 @@ def apply_update(options: SessionOptions, session: Fields) -> SessionOptions:
     own = _type_of(options)
     if session.read("type", choice(_TYPES), absent=own, null=own) != own:
         path = session.path("type")
-        raise ClientError(f'{path} of this session is "{own}".', code="invalid_value", param=path)
+        message = f'{path} of this session is "{own}", and cannot be changed while it lasts.'
+        raise ClientError(message, code="invalid_value", param=path)
     audio = session.section("audio")
     spoken = audio.section("output")
     tools, tool_choice = read_tools(session, options.tools, options.tool_choice)
@@ -105,6 +106,9 @@ def read_subscriptions(session: Fields) -> frozenset[str] | None:
     wanted = session.read("voicertc", record, absent=None, null=Fields({}))
     if wanted is None:
         return None
+    if unknown := next((key for key, _ in wanted.pairs() if key != "events"), None):
+        path = wanted.path(unknown)
+        raise ClientError(f'{path} is no field; there is "events".', code="invalid_value", param=path)
     names = wanted.read("events", array(choice((*VOICERTC_EVENTS, "*"))), absent=[], null=[])
     return frozenset(VOICERTC_EVENTS if "*" in names else names)
 

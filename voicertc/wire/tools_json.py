@@ -9,15 +9,12 @@ from typing import Literal
 
 from ..core.options import Tool, ToolChoice
 from ..errors import ClientError
-from .fields import Fields, array, identifier, record, string
+from .fields import MAX_LEVELS, Fields, array, identifier, levels_of, record, string
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 """What language models are told a function's name may be."""
 _MAX_TOOLS = 128
 """As OpenAI's models have it."""
-_MAX_LEVELS = 32
-"""Of objects and lists in a schema: models understand fewer, and some hundreds exhaust the stack of whoever
-writes them."""
 _MODES: tuple[Literal["auto", "none", "required"], ...] = ("auto", "none", "required")
 
 
@@ -80,8 +77,8 @@ def _tool(value: object, path: str) -> Tool:
 
 def _schema(fields: Fields, path: str) -> str:
     schema = dict(fields.pairs())
-    if _levels_of(schema) > _MAX_LEVELS:
-        raise ClientError(f"{path} must have at most {_MAX_LEVELS} levels.", code="invalid_value", param=path)
+    if levels_of(schema) > MAX_LEVELS:
+        raise ClientError(f"{path} must have at most {MAX_LEVELS} levels.", code="invalid_value", param=path)
     try:
         # 1e999 is read as infinity, which is no JSON; half a surrogate pair could not be sent on to anybody.
         text = json.dumps(schema, allow_nan=False, ensure_ascii=False)
@@ -90,15 +87,6 @@ def _schema(fields: Fields, path: str) -> str:
         message = f"{path} holds what cannot be written as JSON."
         raise ClientError(message, code="invalid_value", param=path) from error
     return text
-
-
-def _levels_of(value: object) -> int:
-    """Return how deep objects and lists are in one another; not by recursion, which is what it is about."""
-    n_levels, layer = 0, [value]
-    while layer := [outer for outer in layer if isinstance(outer, dict | list)]:
-        n_levels += 1
-        layer = [inner for outer in layer for inner in (outer.values() if isinstance(outer, dict) else outer)]
-    return n_levels
 
 
 def _name(value: object, path: str) -> str:
