@@ -17,7 +17,7 @@ from ..core import events, facts
 from ..core.events import Event, Origin
 from ..core.facts import Fact
 from ..core.items import Kind
-from ..core.options import AudioFormat
+from ..core.options import BYTES_PER_SECOND, AudioFormat
 from ..session.session import Session
 from ..wire.realtime import RealtimeWire
 from ..wire.received import AudioAppended, SpeechSubmitted, Told
@@ -28,7 +28,6 @@ _log = logging.getLogger(__name__)
 
 _WIRE = "socket"
 
-_BYTES_PER_SECOND: dict[AudioFormat, int] = {"pcm16": 48_000, "pcmu": 8_000, "pcma": 8_000}
 _MIN_COMMIT = 0.1
 """Seconds of sound without which there is nothing to commit (OpenAI's own limit)."""
 _MIN_DECODED = 0.02
@@ -129,9 +128,9 @@ class SocketCall:
         if self._decoder is None or self._decoder[0] != format:
             await self._decode_rest()
             self._decoder = (format, AudioDecoder(format))
-        self._uncommitted += len(audio) / _BYTES_PER_SECOND[format]
+        self._uncommitted += len(audio) / BYTES_PER_SECOND[format]
         self._coded += audio
-        if len(self._coded) >= _MIN_DECODED * _BYTES_PER_SECOND[format]:
+        if len(self._coded) >= _MIN_DECODED * BYTES_PER_SECOND[format]:
             await self._decode_rest()
 
     async def _decode_rest(self) -> None:
@@ -140,7 +139,7 @@ class SocketCall:
             return
         format, decoder = self._decoder
         coded, self._coded = bytes(self._coded), bytearray()
-        size = _BYTES_PER_SECOND[format]
+        size = BYTES_PER_SECOND[format]
         for begin in range(0, len(coded), size):
             if self.session.ended.is_set():
                 return

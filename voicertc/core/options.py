@@ -66,6 +66,9 @@ class ToolChoice:
 AudioFormat = Literal["pcm16", "pcmu", "pcma"]
 """How a WebSocket client's audio is coded: 16-bit little-endian at 24 kHz, or G.711 at 8 kHz; always mono."""
 
+BYTES_PER_SECOND: dict[AudioFormat, int] = {"pcm16": 48_000, "pcmu": 8_000, "pcma": 8_000}
+"""How much of it a second of sound is."""
+
 
 @dataclass(frozen=True, slots=True)
 class SessionOptions:

@@ -14,7 +14,7 @@ from typing import Literal
 from ..core import events
 from ..core.events import Event, Origin
 from ..core.items import Item, Modality, Role
-from ..core.options import AudioFormat, SessionOptions
+from ..core.options import BYTES_PER_SECOND, AudioFormat, SessionOptions
 from ..core.replies import Cause, ReplyRequest
 from ..errors import ClientError
 from .fields import Fields, array, choice, identifier, integer, record, string
@@ -28,7 +28,6 @@ Transport = Literal["webrtc", "websocket", "sideband"]
 
 _MAX_APPEND_BYTES = 15 * 1024 * 1024
 """Of one piece of audio, as OpenAI has it."""
-_BYTES_PER_SECOND: dict[AudioFormat, int] = {"pcm16": 48_000, "pcmu": 8_000, "pcma": 8_000}
 _MAX_RECORDING = 30
 """Seconds of recorded speech in an item: as long as a turn may be."""
 _MAX_INPUT = 512
@@ -103,7 +102,7 @@ def _item_create(sent: Sent) -> Received:
         return events.ItemSubmitted(read_item(wanted), previous, sent.origin)
     coding = sent.options.input_format
     path = f"{wanted.path('content')}[0].audio"
-    audio = _decoded(coded, coding, path, _MAX_RECORDING * _BYTES_PER_SECOND[coding])
+    audio = _decoded(coded, coding, path, _MAX_RECORDING * BYTES_PER_SECOND[coding])
     item_id = wanted.read("id", identifier, absent="", null="")
     item = Item(item_id, Role.USER, None, modality=Modality.AUDIO)
     return SpeechSubmitted(events.ItemSubmitted(item, previous, sent.origin), audio, coding)
