@@ -99,11 +99,11 @@ class Line:
                     if isinstance(outcome, Exception):
                         raise outcome  # an event that the types do not take, for one
 
-    async def next(self, *types: str, within: float = 10.0) -> dict[str, Any]:
+    async def next(self, *types: str, within: float = 20.0) -> dict[str, Any]:
         """Return the next event of these types behind the one returned last."""
         return (await self.through(*types, within=within))[-1]
 
-    async def through(self, *types: str, within: float = 10.0) -> list[dict[str, Any]]:
+    async def through(self, *types: str, within: float = 20.0) -> list[dict[str, Any]]:
         """Return all events behind the one returned last, up to the next one of these types."""
         n_seen = self._n_returned
         try:

@@ -57,7 +57,7 @@ class Call:
             await call.caller.channel_opened()
             yield call
 
-    async def told(self, kind: str, within: float = 10) -> dict[str, Any]:
+    async def told(self, kind: str, within: float = 20) -> dict[str, Any]:
         return dict((await self.caller.next_event(kind, timeout=within)).event)
 
 
