@@ -95,14 +95,15 @@ def test_a_lost_connection_is_made_anew_and_the_conversation_goes_on(
             "app.transport.pc.connectionState === 'connected' && app.transport.dc.readyState === 'open'", 30
         )
         app.evaluate("app.playAgain()")
+        asked_at = app.evaluate("performance.now() / 1000")
         app.evaluate("app.client.sendText('count') && null")
         until(app, "botStartedSpeaking", count=2)
-        began = app.evaluate("performance.now() / 1000")
-        app.until(f"performance.now() / 1000 > {began + 2.5}")
+        told_at = app.evaluate("performance.now() / 1000")
+        app.until(f"performance.now() / 1000 > {told_at + 2.5}")
         voice = recorded(app, "agent")
-        counted = numbers_heard(voice.between(began - 0.5, began + 2.5), voice.rate_hz)
-        told = [number for number in counted if number][:3]
-        assert told in ([1, 2, 3], [2, 3, 4])  # a busy browser may play the new track a word late
+        # From when it was asked: on a busy machine the word that it speaks comes later than its first word.
+        counted = numbers_heard(voice.between(asked_at, told_at + 2.5), voice.rate_hz)
+        assert [number for number in counted if number][:5] == [1, 2, 3, 4, 5]
         asked = server.asked(session["id"])
         assert [item["text"] for item in asked[-1]["history"]] == ["hello", "You said: hello.", "count"]
 
