@@ -36,6 +36,7 @@ from .tls import from_files, self_signed
 _log = logging.getLogger(__name__)
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
+"""Values of ``server.host`` with which nobody but this machine reaches the server."""
 _GOODBYE = 1.0
 """Seconds for open HTTP requests and WebSockets to end by themselves; calls are closed before."""
 _IDLE_TIMEOUT = 75.0
