@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
-from ..audio.opus import OpusEncoder
+from ..audio.opus import Coding, CodingMode, OpusEncoder
 from ..audio.pcm import FRAME_MS, HEARING_FRAME, HEARING_RATE_HZ, Samples
 from ..audio.resample import Resampler
 
@@ -61,7 +61,7 @@ class Utterance:
         if len(samples) == 0:
             raise ValueError("an utterance needs samples")
         padded = np.pad(samples, (0, -len(samples) % HEARING_FRAME))
-        encoder = OpusEncoder(rate_hz=HEARING_RATE_HZ, bit_rate=bit_rate)
+        encoder = OpusEncoder(rate_hz=HEARING_RATE_HZ, coding=Coding(CodingMode.LOSSY, bit_rate))
         packets = tuple(encoder.encode(frame) for frame in padded.reshape(-1, HEARING_FRAME))
         start, end = speech if speech is not None else speech_bounds(samples)
         return cls(packets, start, end, name)
