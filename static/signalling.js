@@ -3,6 +3,25 @@
 import { CallError } from "./errors.js";
 
 const ANSWER_TIMEOUT_MS = 15_000;
+const ICE_SERVERS_TIMEOUT_MS = 3_000;
+
+/**
+ * Ask which STUN and TURN servers to use; a server that knows none, or not the question, is called without.
+ *
+ * @param {string} url where offers go
+ * @param {Record<string, string>} headers
+ * @returns {Promise<RTCIceServer[]>}
+ */
+export async function fetchIceServers(url, headers) {
+  try {
+    const beside = new URL("ice_servers", new URL(url, document.baseURI));
+    const response = await fetch(beside, { headers, signal: AbortSignal.timeout(ICE_SERVERS_TIMEOUT_MS) });
+    return response.ok ? ((await response.json()).iceServers ?? []) : [];
+  } catch {
+    // If the server is not there at all, the offer will tell.
+    return [];
+  }
+}
 
 /**
  * Post an SDP offer (OpenAI Realtime: `POST /v1/realtime/calls`).

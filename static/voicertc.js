@@ -31,6 +31,7 @@ import { Connection } from "./connection.js";
 import { Conversation } from "./conversation.js";
 import { CallError } from "./errors.js";
 import { openMicrophone } from "./microphone.js";
+import { fetchIceServers } from "./signalling.js";
 
 export { CallError, Conversation };
 
@@ -43,7 +44,7 @@ const GOODBYE_TIMEOUT_MS = 3_000;
  * @property {HTMLAudioElement} [audio] what plays the agent's voice
  * @property {string | null} [key] an API key of the server, or better a short-lived one made with it (`ek_…`)
  * @property {Record<string, string>} [headers] more for the server
- * @property {RTCIceServer[]} [iceServers] STUN and TURN servers; none are needed if the server can be reached
+ * @property {RTCIceServer[]} [iceServers] STUN and TURN servers; without them, those that the server tells
  * @property {object} [session] OpenAI Realtime session configuration, sent when the call is up
  *
  * @typedef {import("./callstate.js").CallState} CallState
@@ -71,7 +72,7 @@ export class VoicertcCall extends EventTarget {
   conversation = new Conversation();
 
   /** @param {CallOptions} [options] */
-  constructor({ url = "v1/realtime/calls", microphone = true, audio, key, headers, iceServers = [], session } = {}) {
+  constructor({ url = "v1/realtime/calls", microphone = true, audio, key, headers, iceServers, session } = {}) {
     super();
     /** @type {Record<string, string>} */
     const authorization = key ? { Authorization: `Bearer ${key}` } : {};
@@ -112,8 +113,13 @@ export class VoicertcCall extends EventTarget {
     this.#enter("connecting");
     try {
       if (!globalThis.RTCPeerConnection) throw new CallError("unsupported", "This browser has no WebRTC.");
-      if (this.#options.microphone) await this.#openMicrophone();
-      this.#connection = this.#listenTo(new Connection(this.#options));
+      const { url, headers, microphone } = this.#options;
+      const [iceServers] = await Promise.all([
+        this.#options.iceServers ?? fetchIceServers(url, headers),
+        microphone && this.#openMicrophone(),
+      ]);
+      this.#checkIsWanted();
+      this.#connection = this.#listenTo(new Connection({ url, headers, iceServers }));
       addEventListener("pagehide", this.#onPageHide);
       await this.#connection.open(this.#microphone);
       this.#enter("up");
@@ -191,12 +197,17 @@ export class VoicertcCall extends EventTarget {
     const { microphone } = this.#options;
     const stream = await openMicrophone(typeof microphone === "object" ? microphone : {});
     this.#microphone = stream;
-    if (this.#phase === "disconnected") throw new CallError("ended", "The call was ended before it was up.");
+    this.#checkIsWanted();
     this.mute(this.#isMuted);
     const [track] = stream.getAudioTracks();
     track.addEventListener("ended", () => this.#exchangeMicrophone());
     this.#tell("microphone", { stream });
     return track;
+  }
+
+  /** @throws {CallError} when the call was ended while something was waited for */
+  #checkIsWanted() {
+    if (this.#phase === "disconnected") throw new CallError("ended", "The call was ended before it was up.");
   }
 
   /** The microphone was unplugged: go on with the one that the browser now prefers. */

@@ -3,14 +3,17 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 import yaml
 
 from voicertc.addresses import machine_addresses
-from voicertc.core.options import ConversationOptions, SessionOptions
+from voicertc.core.options import ConversationOptions, SessionOptions, SoundOptions
 from voicertc.errors import SettingsError
 from voicertc.providers.secret import Secret
 from voicertc.rtc.peer import IceServer, RtcOptions
+from voicertc.rtc.turn_credentials import ClientIceServers
 from voicertc.settings import Settings
 from voicertc.settings.checks import BOUNDS
 from voicertc.settings.schema import all_paths, member_of
@@ -252,6 +255,31 @@ voice: x
             "rtc.announced_address (flag): 'example.org' must be an IP address; names are not looked up",
         ),
         (
+            {"rtc.announced_address": "203.0.113.4, 203.0.113.5"},
+            "rtc.announced_address (flag): '203.0.113.4, 203.0.113.5' has two addresses of one IP version; "
+            "one of each can be announced",
+        ),
+        ({"rtc.udp_port": 70_000}, "rtc.udp_port (flag): 70000 is not within 0 to 65535"),
+        (
+            {"rtc.client_ice_servers": [{"urls": ["stun:x"]}, {"urls": ["turn:x"]}]},
+            "rtc.client_ice_servers (flag): entry 2: a TURN server needs username and credential, "
+            "or rtc.turn_secret",
+        ),
+        (
+            {"rtc.client_ice_servers": [{"urls": ["turn:x"], "username": "u"}], "rtc.turn_secret": "s"},
+            "rtc.client_ice_servers (flag): entry 1: needs both username and credential, in plain ASCII",
+        ),
+        (
+            {"rtc.client_ice_servers": [{"urls": ["turn:x"], "username": "u", "credential": "a\nb"}]},
+            "rtc.client_ice_servers (flag): entry 1: needs both username and credential, in plain ASCII",
+        ),
+        (
+            {"rtc.client_ice_servers": [{"urls": ["stun:x", "stun:x?transport=udp"]}]},
+            "rtc.client_ice_servers (flag): entry 1: 'stun:x?transport=udp' must be like stun:host:3478, "
+            "turn:host:3478?transport=udp or turns:host:5349",
+        ),
+        ({"rtc.turn_secret": 5}, "rtc.turn_secret (flag): the value is not text; put it in quotes"),
+        (
             {"rtc.pause_after": 20},
             "rtc.pause_after (flag): must be shorter than rtc.close_after: "
             "a client is away before it is gone",
@@ -288,6 +316,15 @@ voice: x
         ({"server.cors_origins": 5}, "server.cors_origins (flag): 5 is not a list"),
         ({"vad.hangover": 3}, "vad.hangover (flag): 3 is not within 0 to 2"),
         ({"stt.language": "English"}, "stt.language (flag): 'English' must be an ISO 639-1 code, like en"),
+        (
+            {"audio.thinking_sound": "bells", "audio.thinking_volume": 0},
+            "audio.thinking_sound (flag): 'bells' is neither a file nor one of breath, pulse, soft_ticks",
+        ),
+        (
+            {"audio.ambient_sound": "/absent.wav"},
+            "audio.ambient_sound (flag): '/absent.wav' is neither a file nor one of office, rain, room",
+        ),
+        ({"audio.ambient_volume": 2}, "audio.ambient_volume (flag): 2 is not within 0 to 1"),
         (
             {"agent.import": "my_agent"},
             "agent.import (flag): 'my_agent' must be module:attribute, like my_module:my_agent",
@@ -504,11 +541,60 @@ def test_keys_show_nowhere() -> None:
         "VOICERTC_SERVER__API_KEYS": "sixteen-letters-or-more,and-another-one-here",
     }
     turn = [{"urls": ["turn:t"], "username": "u", "credential": "pass-three"}]
-    settings = load(environ=environ, flags={"rtc.ice_servers": turn})
+    told = [{"urls": ["turn:c"], "username": "u", "credential": "pass-four"}]
+    flags = {"rtc.ice_servers": turn, "rtc.client_ice_servers": told, "rtc.turn_secret": "shared-five"}
+    settings = load(environ=environ, flags=flags)
     own = ("sixteen-letters-or-more", "and-another-one-here")
-    assert settings.secrets() == ("sk-one", "sk-two", *own, "pass-three")
-    shown = f"{settings} {settings!r} {settings.model_dump()}".replace("'credential': 'pass-three'", "")
+    assert settings.secrets() == ("sk-one", "sk-two", *own, "shared-five", "pass-three", "pass-four")
+    shown = f"{settings} {settings!r} {settings.model_dump()} {settings.client_ice_servers()!r}"
+    for credential in ("pass-three", "pass-four"):
+        shown = shown.replace(f"'credential': '{credential}'", "")
     assert not any(secret in shown for secret in settings.secrets())
+
+
+def test_calls_share_a_port_unless_there_is_to_be_none() -> None:
+    assert load().rtc_options().udp_port == 0
+    assert load(environ={"VOICERTC_RTC__UDP_PORT": "5000"}).rtc_options().udp_port == 5000
+    assert load(environ={"VOICERTC_RTC__UDP_PORT": "null"}).rtc_options().udp_port is None
+
+
+def test_an_address_of_each_ip_version_can_be_announced() -> None:
+    both = load(environ={"VOICERTC_RTC__ANNOUNCED_ADDRESS": "203.0.113.4, 2001:db8::4"})
+    assert both.rtc_options().announced_address == "203.0.113.4, 2001:db8::4"
+
+
+def test_clients_are_told_their_own_ice_servers() -> None:
+    turn = {"urls": ["stun:a.example:3478", "turns:[2001:db8::1]:5349?transport=tcp"]}
+    flags = {"rtc.client_ice_servers": [turn], "rtc.turn_secret": "north", "rtc.turn_ttl": 600}
+    settings = load(flags=flags)
+    assert settings.client_ice_servers() == ClientIceServers(
+        (IceServer(("stun:a.example:3478", "turns:[2001:db8::1]:5349?transport=tcp")),), "north", 600.0
+    )
+    assert settings.rtc_options().ice_servers == ()
+    assert load().client_ice_servers() == ClientIceServers()
+
+
+def test_what_is_heard_beside_the_voice_is_the_sessions_and_the_sounds_themselves_are_not() -> None:
+    flags = {
+        "audio.enable_thinking_sound": False,
+        "audio.thinking_sound": "breath",
+        "audio.thinking_volume": 0.5,
+        "audio.enable_ambient": True,
+        "audio.ambient_volume": 1,
+    }
+    # The session says "default"; what that is, a file perhaps, clients need not know.
+    assert load(flags=flags).session_options().sounds == SoundOptions(
+        enable_thinking_sound=False, thinking_volume=0.5, enable_ambient=True, ambient_volume=1.0
+    )
+
+
+def test_a_sound_may_be_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "café.wav"
+    soundfile.write(path, np.zeros(8_000, np.int16), 8_000)
+    assert load(flags={"audio.ambient_sound": str(path)}).audio.ambient_sound == str(path)
+    path.write_bytes(b"no sound")
+    (told,) = mistakes(flags={"audio.ambient_sound": str(path)})
+    assert told.startswith(f"audio.ambient_sound (flag): {path} cannot be read as sound: ")
 
 
 def test_settings_do_not_change(tmp_path: Path) -> None:

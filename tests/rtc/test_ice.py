@@ -106,6 +106,27 @@ def test_an_announced_ipv6_address_leaves_ipv4_alone() -> None:
     assert announce(ANSWER, "2001:db8::9") == ANSWER.replace("fd00::5", "2001:db8::9")
 
 
+def test_one_address_of_each_ip_version_can_be_announced() -> None:
+    both = announce(announce(ANSWER, "2001:db8::9"), "203.0.113.4")
+    assert announce(ANSWER, "203.0.113.4, 2001:DB8::9") == both
+
+
+def test_addresses_that_share_a_port_become_one_candidate() -> None:
+    lines = [f"a=candidate:{n} 1 udp 2130706431 10.0.0.{n} 5000 typ host" for n in (1, 2)]
+    other = "a=candidate:3 1 udp 2130706431 10.0.0.3 5001 typ host"
+    answer = "\r\n".join(["v=0", "m=audio 9 X 0", *lines, other, "m=application 9 X 0", *lines, ""])
+    told = [lines[0].replace("10.0.0.1", "203.0.113.4"), other.replace("10.0.0.3", "203.0.113.4")]
+    assert announce(answer, "203.0.113.4").splitlines() == [
+        "v=0",
+        "m=audio 9 X 0",
+        *told,
+        "m=application 9 X 0",
+        told[0],
+    ]
+
+
 def test_only_addresses_can_be_announced() -> None:
-    with pytest.raises(ValueError, match="voice"):
+    with pytest.raises(ValueError, match=r"'voice\.example' must be an IP address"):
         announce(ANSWER, "voice.example")
+    with pytest.raises(ValueError, match="two addresses of one IP version"):
+        announce(ANSWER, "203.0.113.4,203.0.113.5")

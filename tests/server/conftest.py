@@ -8,6 +8,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient
 
+from voicertc.rtc.turn_credentials import ClientIceServers
 from voicertc.server.app import assemble
 from voicertc.settings import ServerSection
 
@@ -27,9 +28,13 @@ def serve(aiohttp_client: AiohttpClient, endpoint: SilentEndpoint) -> ServerClie
     """Starts the application with keys of the settings' section ``server`` and returns a client for it."""
 
     async def start(
-        *, mounted_at: str = "", clock: Callable[[], float] = time.time, **keys: Any
+        *,
+        mounted_at: str = "",
+        clock: Callable[[], float] = time.time,
+        ice_servers: ClientIceServers | None = None,
+        **keys: Any,
     ) -> TestClient[Any, Any]:
-        app = assemble(endpoint, ServerSection(**keys), clock=clock)
+        app = assemble(endpoint, ServerSection(**keys), ice_servers=ice_servers, clock=clock)
         if mounted_at:
             around = web.Application()
             around.add_subapp(mounted_at, app)

@@ -36,6 +36,7 @@ GUARDED = [
     ("POST", f"{CALLS}/rtc_1/accept"),
     ("POST", f"{CALLS}/rtc_1/reject"),
     ("POST", f"{CALLS}/rtc_1/refer"),
+    ("GET", "/v1/realtime/ice_servers"),
 ]
 
 

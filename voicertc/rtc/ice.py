@@ -17,6 +17,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from ..errors import ClientError
 
@@ -24,6 +25,8 @@ MAX_OFFER_CHARS = 200_000
 """Browsers' offers have 2,000 to 15,000 characters; more is not an offer."""
 MAX_CANDIDATES = 32
 """Candidates kept per offer: each is an address that we send packets to because a stranger says so."""
+
+_IpAddress: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _OPUS = re.compile(r"^a=rtpmap:\d+ opus/48000", re.IGNORECASE | re.MULTILINE)
 """RFC 7587 §7."""
@@ -94,22 +97,27 @@ def announce(answer_sdp: str, address: str) -> str:
 
     For servers behind one-to-one NAT or in a container, whose ports are reachable under another address
     (RFC 8445 §5.1.1.1 has only STUN for this, which asks a third party and waits). Loopback candidates stay:
-    they are meant for clients on this machine. Raises ``ValueError`` if ``address`` is not an IP address.
+    they are meant for clients on this machine. Raises ``ValueError`` as ``announced_addresses`` does.
     """
-    announced = ipaddress.ip_address(address)
-    lines: list[str] = []
-    for line in answer_sdp.splitlines():
-        if line.startswith("a=candidate:"):
-            fields = line.split(" ")
-            if len(fields) > 7 and fields[7] == "host" and _is_stand_in(announced, fields[4]):
-                fields[4] = address
-                line = " ".join(fields)
-        elif line.startswith(f"c=IN IP{announced.version} "):
-            own = line.split(" ")[2]
-            if _is_stand_in(announced, own):
-                line = f"c=IN IP{announced.version} {address}"
-        lines.append(line)
-    return "\r\n".join(lines) + "\r\n"
+    for announced in announced_addresses(address):
+        answer_sdp = _announce(answer_sdp, announced)
+    return answer_sdp
+
+
+def announced_addresses(text: str) -> tuple[_IpAddress, ...]:
+    """Read an address, or two of different IP versions with a comma between them.
+
+    Raises ``ValueError`` with what is wrong; names are not looked up.
+    """
+    addresses = []
+    for part in text.split(","):
+        try:
+            addresses.append(ipaddress.ip_address(part.strip()))
+        except ValueError:
+            raise ValueError(f"{part.strip()!r} must be an IP address; names are not looked up") from None
+    if len({address.version for address in addresses}) < len(addresses):
+        raise ValueError(f"{text!r} has two addresses of one IP version; one of each can be announced")
+    return tuple(addresses)
 
 
 def is_usable(candidate: str) -> bool:
@@ -126,7 +134,28 @@ def is_usable(candidate: str) -> bool:
     return fields[7] in ("host", "srflx", "relay")
 
 
-def _is_stand_in(announced: ipaddress.IPv4Address | ipaddress.IPv6Address, own: str) -> bool:
+def _announce(answer_sdp: str, announced: _IpAddress) -> str:
+    lines: list[str] = []
+    told: set[tuple[str, ...]] = set()
+    for line in answer_sdp.splitlines():
+        if line.startswith("m="):
+            told.clear()
+        fields = line.split(" ")
+        if line.startswith("a=candidate:") and len(fields) > 7 and fields[7] == "host":
+            if _is_stand_in(announced, fields[4]):
+                fields[4] = str(announced)
+                line = " ".join(fields)
+                candidate = (fields[1], fields[2], fields[4], fields[5])
+                if candidate in told:
+                    continue  # several addresses with one port have become one (RFC 8445 §5.1.3)
+                told.add(candidate)
+        elif line.startswith(f"c=IN IP{announced.version} ") and _is_stand_in(announced, fields[2]):
+            line = f"c=IN IP{announced.version} {announced}"
+        lines.append(line)
+    return "\r\n".join(lines) + "\r\n"
+
+
+def _is_stand_in(announced: _IpAddress, own: str) -> bool:
     """Whether ``announced`` may take the place of the address ``own``."""
     try:
         address = ipaddress.ip_address(own)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass, field
+
+from .ice import announced_addresses
 
 
 @dataclass(frozen=True, slots=True)
 class IceServer:
-    """A STUN or TURN server that the server itself uses."""
+    """A STUN or TURN server."""
 
     urls: tuple[str, ...]
     """URLs like ``stun:host:3478`` or ``turn:host:3478?transport=udp`` (RFC 7064, RFC 7065)."""
@@ -22,10 +23,14 @@ class IceServer:
 class RtcOptions:
     """How calls reach this server, and when a client counts as gone. Lengths of time are seconds."""
 
+    udp_port: int | None = 0
+    """UDP port that all calls share, 0 for any free one; ``None`` opens random ports for each call."""
     announced_address: str | None = None
-    """Public IP address that answers name instead of the machine's own: for one-to-one NAT and containers."""
+    """Public IP address that answers name instead of the machine's own: for one-to-one NAT and containers.
+    An IPv4 and an IPv6 address are separated by a comma."""
     ice_servers: tuple[IceServer, ...] = ()
-    """STUN or TURN servers to gather from before each answer; none, because a dead one delays every call."""
+    """STUN or TURN servers that the server itself gathers from before each answer; none, because a dead one
+    delays every call."""
     connect_timeout: float = 15.0
     """From the answer until media must flow; slow mobile networks need up to ten."""
     pause_after: float = 5.0
@@ -40,6 +45,6 @@ class RtcOptions:
 
     def __post_init__(self) -> None:
         if self.announced_address is not None:
-            ipaddress.ip_address(self.announced_address)
+            announced_addresses(self.announced_address)
         if not 0 < self.pause_after < self.close_after:
             raise ValueError("pause_after must be above 0 and below close_after")

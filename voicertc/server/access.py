@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from contextlib import suppress
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
@@ -57,19 +58,26 @@ class Access:
     def _checked(self, handler: Handler) -> Handler:
         async def check(request: web.Request) -> web.StreamResponse:
             self._origins.check(request)
-            visitor = self._proxies.visitor(request)
             try:
-                request[_PRINCIPAL] = self._keyring.admit(_bearer(request), is_loopback=visitor.is_loopback)
+                self._recognize(request)
             except ClientError as error:
-                event(_log, logging.INFO, "key_refused", code=error.code, client=visitor.address)
+                client = self._proxies.visitor(request).address
+                event(_log, logging.INFO, "key_refused", code=error.code, client=client)
                 raise
             return await handler(request)
 
         return check
 
+    def _recognize(self, request: web.Request) -> None:
+        """Note who sent the request. Raises ``ClientError`` 401."""
+        is_loopback = self._proxies.visitor(request).is_loopback
+        request[_PRINCIPAL] = self._keyring.admit(_bearer(request), is_loopback=is_loopback)
+
     def _told(self, handler: Handler, methods: list[str]) -> Handler:
         async def tell(request: web.Request) -> web.StreamResponse:
             self._origins.check(request)
+            with suppress(ClientError):  # who may not call is told less, see ``known_principal``
+                self._recognize(request)
             response = await handler(request)
             response.headers[hdrs.ALLOW] = ", ".join(methods)
             response.headers.update(self._origins.preflight(request, methods))
@@ -81,6 +89,11 @@ class Access:
 def principal_of(request: web.Request) -> Principal:
     """Return who sent a request that came through a guarded route."""
     return request[_PRINCIPAL]
+
+
+def known_principal(request: web.Request) -> Principal | None:
+    """Return who sent an OPTIONS request, ``None`` if that is nobody who may call: it needs no key."""
+    return request.get(_PRINCIPAL)
 
 
 def _bearer(request: web.Request) -> str | None:

@@ -13,11 +13,13 @@ from aiohttp import web
 
 from ..agents.base import Agent, AgentFunction
 from ..endpoint import Endpoint
+from ..rtc.turn_credentials import ClientIceServers
 from ..settings import ServerSection, Settings
 from .access import Access
 from .calls import Calls
 from .client_secrets import ClientSecrets
 from .errors import errors_as_json
+from .ice_servers import IceServers
 from .keys import Keyring
 from .ops import Health
 from .origins import Origins
@@ -41,7 +43,7 @@ def create_app(
     """
     settings = settings or Settings.load()
     endpoint = Endpoint(settings, agent=agent)
-    app = assemble(endpoint, settings.server)
+    app = assemble(endpoint, settings.server, ice_servers=settings.client_ice_servers())
     app[ENDPOINT] = endpoint
     return app
 
@@ -50,25 +52,28 @@ def assemble(
     endpoint: CallEndpoint,
     server: ServerSection,
     *,
+    ice_servers: ClientIceServers | None = None,
     is_local: bool = False,
     clock: Callable[[], float] = time.time,
 ) -> web.Application:
     """Return an application around an endpoint.
 
-    ``is_local``: nobody but this machine reaches it, see ``Origins``. ``clock`` gives unix seconds, for keys
-    that expire.
+    ``ice_servers``: what clients are told of STUN and TURN. ``is_local``: nobody but this machine reaches it,
+    see ``Origins``. ``clock`` gives unix seconds, for keys and passwords that expire.
     """
     health = Health()
     proxies = Proxies(server.trusted_proxies)
     keyring = Keyring(server.api_keys, clock)
     origins = Origins(server.cors_origins, proxies, demands_key=keyring.demands_key, is_local=is_local)
     access = Access(keyring, origins, proxies)
+    told = IceServers(ice_servers or ClientIceServers(), clock)
     guarded = (
-        Calls(endpoint, proxies, server.base_path),
+        Calls(endpoint, proxies, told, server.base_path),
+        told,
         ClientSecrets(endpoint, keyring),
         WebSockets(endpoint),
     )
-    rtvi = RtviCalls(endpoint, proxies, clock)
+    rtvi = RtviCalls(endpoint, proxies, told, clock)
     public = (Page(static_directory(server.static_dir)), health)
     app = web.Application(middlewares=[errors_as_json])
     # A proxy may take the base path away or leave it: both are served.

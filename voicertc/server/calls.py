@@ -7,8 +7,9 @@
     DELETE  /v1/realtime/calls/{id}          → 200
     GET     on both                          → 204
 
-The routes are those of OpenAI Realtime and of WHIP (RFC 9725) at once. A call is its maker's: to others with
-short-lived keys it does not exist.
+ICE servers, if clients are told any, come as ``Link`` headers of the answer and of OPTIONS. The routes are
+those of OpenAI Realtime and of WHIP (RFC 9725) at once. A call is its maker's: to others with short-lived
+keys it does not exist.
 """
 
 from __future__ import annotations
@@ -20,8 +21,10 @@ from aiohttp import hdrs, web
 from ..errors import ClientError
 from ..logs import event
 from ..rtc.fragment import MEDIA_TYPE, read_fragment
-from .access import principal_of
+from .access import known_principal, principal_of
 from .bodies import read_body
+from .ice_servers import IceServers
+from .keys import Principal
 from .offers import read_offer
 from .port import CallEndpoint
 from .proxy import Proxies
@@ -36,9 +39,12 @@ MAX_FRAGMENT_BYTES = 16 * 1024
 class Calls:
     """The routes of calls. ``base_path`` is where a proxy serves them if it does not say so itself."""
 
-    def __init__(self, endpoint: CallEndpoint, proxies: Proxies, base_path: str = "") -> None:
+    def __init__(
+        self, endpoint: CallEndpoint, proxies: Proxies, ice_servers: IceServers, base_path: str = ""
+    ) -> None:
         self._endpoint = endpoint
         self._proxies = proxies
+        self._ice_servers = ice_servers
         self._base_path = base_path
 
     def routes(self, prefix: str = "") -> list[web.RouteDef]:
@@ -49,7 +55,7 @@ class Calls:
         return [
             web.post(calls, self._create),
             web.get(calls, _nothing),
-            web.options(calls, _tell_types),
+            web.options(calls, self._tell_types),
             web.delete(call, self._end, name=name),
             web.patch(call, self._trickle),
             web.get(call, self._look),
@@ -84,7 +90,21 @@ class Calls:
             hdrs.ETAG: f'"{_etag(answer.call_id)}"',
             hdrs.CACHE_CONTROL: "no-store",
         }
-        return web.Response(status=201, body=answer.sdp.encode(), headers=headers)
+        response = web.Response(status=201, body=answer.sdp.encode(), headers=headers)
+        self._add_links(response, principal_of(request))
+        return response
+
+    async def _tell_types(self, request: web.Request) -> web.Response:
+        # WHIP clients ask, RFC 9725 §4.2; it is a header of RFC 5789's kind that aiohttp has no name for.
+        response = web.Response(status=204, headers={"Accept-Post": "application/sdp"})
+        # Some ask here for ICE servers: they cannot take others once they have made an offer (§4.6).
+        if (principal := known_principal(request)) is not None:
+            self._add_links(response, principal)
+        return response
+
+    def _add_links(self, response: web.Response, principal: Principal) -> None:
+        for link in self._ice_servers.links(principal):
+            response.headers.add(hdrs.LINK, link)
 
     async def _end(self, request: web.Request) -> web.Response:
         await self._endpoint.hangup(self._call_id(request))
@@ -117,11 +137,6 @@ class Calls:
 
 async def _nothing(request: web.Request) -> web.Response:
     return web.Response(status=204)
-
-
-async def _tell_types(request: web.Request) -> web.Response:
-    # WHIP clients ask, RFC 9725 §4.2; it is a header of RFC 5789's kind that aiohttp has no name for.
-    return web.Response(status=204, headers={"Accept-Post": "application/sdp"})
 
 
 async def _refuse_sip(request: web.Request) -> web.Response:

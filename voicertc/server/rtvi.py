@@ -1,6 +1,6 @@
 """Calls of Pipecat's clients over HTTP (small-webrtc-transport): offers and answers as JSON.
 
-    POST   /start                        {body?, …} → {sessionId}
+    POST   /start                        {body?, …} → {sessionId, iceConfig?}
     POST   /api/offer                    {sdp, type, pc_id, restart_pc, requestData?} → {sdp, type, pc_id}
     PATCH  /api/offer                    {pc_id, candidates} → {status}
     POST, PATCH /sessions/{id}/api/offer the same, with what /start was given
@@ -29,6 +29,7 @@ from ..wire.session_json import read_session, render_session
 from .access import principal_of
 from .bodies import read_body, read_json
 from .errors import refusal
+from .ice_servers import IceServers
 from .offers import MAX_OFFER_BYTES, MAX_SESSION_BYTES
 from .port import Answer, CallEndpoint
 from .proxy import Proxies
@@ -44,9 +45,16 @@ _MAX_INDEX = 255
 class RtviCalls:
     """The routes. ``clock`` gives unix seconds."""
 
-    def __init__(self, endpoint: CallEndpoint, proxies: Proxies, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        endpoint: CallEndpoint,
+        proxies: Proxies,
+        ice_servers: IceServers,
+        clock: Callable[[], float],
+    ) -> None:
         self._endpoint = endpoint
         self._proxies = proxies
+        self._ice_servers = ice_servers
         self._starts = Starts(clock)
 
     def routes(self, prefix: str = "") -> list[web.RouteDef]:
@@ -71,8 +79,12 @@ class RtviCalls:
         given = _session_of(wanted, ("body",))
         options = session_for(request, self._endpoint.session_options, given)
         n_bytes = len(json.dumps(render_session(options, "")))  # a key may be bound to more than was sent
-        session_id = self._starts.add(options, principal_of(request).owner, n_bytes)
-        return _json({"sessionId": session_id})
+        principal = principal_of(request)
+        started: dict[str, object] = {"sessionId": self._starts.add(options, principal.owner, n_bytes)}
+        ice = self._ice_servers.configuration(principal)
+        if ice["iceServers"]:  # an empty list would take away those that the app has set itself
+            started["iceConfig"] = ice
+        return _json(started)
 
     async def _answer(self, request: web.Request) -> web.Response:
         body = await read_body(request, "offer", max_bytes=MAX_OFFER_BYTES + MAX_SESSION_BYTES)

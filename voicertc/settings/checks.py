@@ -14,7 +14,11 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from ..addresses import machine_addresses, machine_names
+from ..audio.sounds import find_problem
+from ..audio.synthesis import AMBIENT, THINKING
 from ..errors import SettingsError
+from ..rtc.ice import announced_addresses
+from ..rtc.turn_credentials import needs_credential
 
 if TYPE_CHECKING:
     from .settings import Settings
@@ -24,6 +28,8 @@ Mistake = tuple[str, str]
 
 BOUNDS: dict[str, tuple[float, float]] = {
     "server.port": (0, 65_535),
+    "rtc.udp_port": (0, 65_535),
+    "rtc.turn_ttl": (60, 604_800),
     "rtc.connect_timeout": (1, 120),
     "rtc.pause_after": (1, 120),
     "rtc.close_after": (1, 600),
@@ -42,6 +48,8 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "interruptions.min_confidence": (0, 1),
     "interruptions.resume_after": (0, 10),
     "audio.bit_rate": (6_000, 128_000),  # RFC 6716 §2.1.1: Opus begins at 6 kbit/s
+    "audio.thinking_volume": (0, 1),
+    "audio.ambient_volume": (0, 1),
     "limits.max_calls": (1, 10_000),
     "limits.max_turn": (1, 300),
     "limits.final_timeout": (0.5, 60),
@@ -56,6 +64,10 @@ _API_KEY = re.compile(r"[!-+\--~]+")
 """Visible ASCII, for it travels in a header; no comma, which separates the keys of a list."""
 _ORIGIN = re.compile(r"https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\])(?::\d+)?")
 _BASE_PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
+_ICE_HOST = r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?"
+_ICE_URL = re.compile(rf"stuns?:{_ICE_HOST}|turns?:{_ICE_HOST}(?:\?transport=(?:udp|tcp))?")
+"""RFC 7064 §3.1, RFC 7065 §3.1; browsers refuse the whole call if one is written wrongly."""
+_HEADER_TEXT = re.compile(r"[ -~]+")
 _PORTS = {"http": 80, "https": 443}
 _AGENT = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")
 _LANGUAGE = re.compile(r"[a-z]{2,3}")
@@ -73,8 +85,10 @@ def find_mistakes(settings: Settings, wrong: frozenset[str]) -> Iterator[Mistake
 
 def _out_of_bounds(settings: Settings, wrong: frozenset[str]) -> Iterator[Mistake]:
     for key, (low, high) in BOUNDS.items():
-        value: float = attrgetter(key)(settings)
-        if key not in wrong and not low <= value <= high:  # in this order, so that "nan" is caught too
+        value: float | None = attrgetter(key)(settings)
+        if value is None or key in wrong:
+            continue
+        if not low <= value <= high:  # in this order, so that "nan" is caught too
             yield key, f"{value:g} is not within {low:g} to {high:g}"
 
 
@@ -135,11 +149,28 @@ def _cors_origins(settings: Settings) -> Iterator[Mistake]:
 
 
 def _rtc(settings: Settings) -> Iterator[Mistake]:
-    address = settings.rtc.announced_address
-    if address is not None and not _is_address(address):
-        yield "rtc.announced_address", f"{address!r} must be an IP address; names are not looked up"
+    if settings.rtc.announced_address is not None:
+        try:
+            announced_addresses(settings.rtc.announced_address)
+        except ValueError as error:
+            yield "rtc.announced_address", str(error)
     elif settings.rtc.pause_after >= settings.rtc.close_after:
         yield "rtc.pause_after", "must be shorter than rtc.close_after: a client is away before it is gone"
+
+
+def _client_ice_servers(settings: Settings) -> Iterator[Mistake]:
+    for number, server in enumerate(settings.rtc.client_ice_servers, start=1):
+        for url in server.urls:
+            if not _ICE_URL.fullmatch(url):
+                problem = "must be like stun:host:3478, turn:host:3478?transport=udp or turns:host:5349"
+                yield "rtc.client_ice_servers", f"entry {number}: {url!r} {problem}"
+        if server.credential is not None or server.username is not None:
+            if not all(_HEADER_TEXT.fullmatch(text or "") for text in (server.username, server.credential)):
+                problem = "needs both username and credential, in plain ASCII"
+                yield "rtc.client_ice_servers", f"entry {number}: {problem}"
+        elif needs_credential(server) and not settings.rtc.turn_secret:
+            problem = "a TURN server needs username and credential, or rtc.turn_secret"
+            yield "rtc.client_ice_servers", f"entry {number}: {problem}"
 
 
 def _vad(settings: Settings) -> Iterator[Mistake]:
@@ -154,6 +185,16 @@ def _agent_import(settings: Settings) -> Iterator[Mistake]:
     name = settings.agent.import_
     if name is not None and not _AGENT.fullmatch(name):
         yield "agent.import", f"{name!r} must be module:attribute, like my_module:my_agent"
+
+
+def _sounds(settings: Settings) -> Iterator[Mistake]:
+    audio = settings.audio
+    for key, choice, names in (
+        ("audio.thinking_sound", audio.thinking_sound, THINKING),
+        ("audio.ambient_sound", audio.ambient_sound, AMBIENT),
+    ):
+        if problem := find_problem(choice, names):
+            yield key, problem
 
 
 def _language(settings: Settings) -> Iterator[Mistake]:
@@ -207,9 +248,11 @@ _CHECKS: tuple[tuple[tuple[str, ...], Callable[[Settings], Iterator[Mistake]]], 
     (("server.cors_origins",), _cors_origins),
     (("server.host", "server.port", *_URLS), _base_urls),
     (("rtc.announced_address", "rtc.pause_after", "rtc.close_after"), _rtc),
+    (("rtc.client_ice_servers", "rtc.turn_secret"), _client_ice_servers),
     (_VAD, _vad),
     (("stt.language",), _language),
     (("agent.import",), _agent_import),
+    (("audio.thinking_sound", "audio.ambient_sound"), _sounds),
     (("journal.dir",), _journal_dir),
 )
 """Each check with the keys it reads."""

@@ -86,7 +86,7 @@ def _refused(error: ErrorDetails, *, is_secret: bool) -> str:
 
 
 def _is_secret(path: tuple[str | int, ...]) -> bool:
-    return any(str(part).endswith(("_key", "_keys", "credential")) for part in path)
+    return any(str(part).endswith(("_key", "_keys", "_secret", "credential")) for part in path)
 
 
 def _choices(annotation: object, value: Any) -> str:

@@ -70,10 +70,19 @@ class RtcSection(BaseModel):
 
     model_config = STRICT
 
+    udp_port: int | None = 0
+    """UDP port of all calls; 0 takes any free one, null opens random ports for each call."""
     announced_address: str | None = None
-    """Public IP address for answers, behind one-to-one NAT or in a container; null: the machine's own."""
+    """Public IP address for answers, behind one-to-one NAT or in a container; null: the machine's own. An
+    IPv4 and an IPv6 address are separated by a comma."""
     ice_servers: tuple[IceServer, ...] = ()
     """STUN or TURN servers for the server itself; none, because a dead one delays every call by seconds."""
+    client_ice_servers: tuple[IceServer, ...] = ()
+    """STUN or TURN servers that clients are told, for networks that block UDP; none are needed elsewhere."""
+    turn_secret: Key | None = None
+    """Secret shared with the TURN servers (coturn: static-auth-secret), for passwords that expire."""
+    turn_ttl: float = 86_400.0
+    """Seconds for which such a password is taken: a day, for coturn may ask for it again during a call."""
     connect_timeout: float = 15.0
     """Seconds from the answer until media must flow; slow mobile networks need up to ten."""
     pause_after: float = 5.0
@@ -198,8 +207,20 @@ class AudioSection(BaseModel):
 
     model_config = STRICT
 
-    bit_rate: int = 32_000
-    """Opus bits per second of the agent's voice; 24000 is good on phones, 64000 the best there is."""
+    bit_rate: int = 48_000
+    """Opus bits per second of the agent's voice at most; where packets get lost, less and with FEC."""
+    enable_thinking_sound: bool = True
+    """Whether an agent that has worked for 0.7 s is heard to work: silence sounds like a broken line."""
+    thinking_sound: str = "soft_ticks"
+    """What that sounds like: soft_ticks, pulse, breath, or a sound file to be looped."""
+    thinking_volume: float = 0.3
+    """Its loudness, 0 to 1; 0.3 is some 18 dB below a voice, there and not in the way."""
+    enable_ambient: bool = False
+    """Whether calls lie on a bed of sound; off, for it costs an encoder that never rests."""
+    ambient_sound: str = "room"
+    """What that sounds like: room, office, rain, or a sound file to be looped."""
+    ambient_volume: float = 0.1
+    """Its loudness, 0 to 1; 0.1 is 20 dB below a voice."""
 
 
 class LimitsSection(BaseModel):

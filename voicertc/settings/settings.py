@@ -6,6 +6,7 @@ import math
 import os
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,12 +23,14 @@ from ..core.options import (
     InterruptionOptions,
     Phrases,
     SessionOptions,
+    SoundOptions,
     TurnDetection,
 )
 from ..errors import SettingsError
 from ..logs import LoggingOptions
 from ..providers.secret import Secret
 from ..rtc.peer import RtcOptions
+from ..rtc.turn_credentials import ClientIceServers
 from . import sections
 from .checks import find_mistakes
 from .file import read_file
@@ -120,13 +123,24 @@ class Settings(BaseSettings):
     def secrets(self) -> tuple[str, ...]:
         """Return every key and password in use, for ``logs.setup`` to mask."""
         own = (section.api_key for section in (self.openai, self.stt, self.llm, self.tts))
-        keys = (*own, *self.server.api_keys)
-        credentials = (server.credential for server in self.rtc.ice_servers)
+        keys = (*own, *self.server.api_keys, self.rtc.turn_secret)
+        servers = (*self.rtc.ice_servers, *self.rtc.client_ice_servers)
+        credentials = (server.credential for server in servers)
         return (*(key.reveal() for key in keys if key), *(secret for secret in credentials if secret))
 
     def rtc_options(self) -> RtcOptions:
         """Return how peers connect. Raises ``ValueError`` for values that ``load`` would have refused."""
-        return RtcOptions(**dict(self.rtc))
+        known = {field.name for field in fields(RtcOptions)}
+        return RtcOptions(**{key: value for key, value in self.rtc if key in known})
+
+    def client_ice_servers(self) -> ClientIceServers:
+        """Return the STUN and TURN servers that clients are told."""
+        secret = self.rtc.turn_secret
+        return ClientIceServers(
+            self.rtc.client_ice_servers,
+            turn_secret=secret.reveal() if secret else None,
+            turn_ttl=self.rtc.turn_ttl,
+        )
 
     def vad_options(self) -> VadOptions:
         """Return what counts as speech. Raises ``SettingsError`` for what ``load`` would have refused."""
@@ -134,6 +148,7 @@ class Settings(BaseSettings):
 
     def session_options(self) -> SessionOptions:
         """Return what a session begins with, before its client chooses."""
+        audio = self.audio
         return SessionOptions(
             instructions=self.agent.instructions,
             voice=self.tts.voice,
@@ -142,6 +157,12 @@ class Settings(BaseSettings):
             transcription_prompt=self.stt.prompt,
             turn_detection=TurnDetection(
                 prefix_padding=self.turn_detection.prefix_padding, silence=self.turn_detection.silence
+            ),
+            sounds=SoundOptions(
+                enable_thinking_sound=audio.enable_thinking_sound,
+                thinking_volume=audio.thinking_volume,
+                enable_ambient=audio.enable_ambient,
+                ambient_volume=audio.ambient_volume,
             ),
         )
 
