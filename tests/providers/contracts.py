@@ -18,7 +18,15 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 import numpy as np
 import pytest
 
-from voicertc.audio.pcm import HEARING_FRAME, HEARING_RATE_HZ, PLAYOUT_RATE_HZ, PcmFrame, Samples
+from voicertc.audio.opus import OpusDecoder
+from voicertc.audio.pcm import (
+    HEARING_FRAME,
+    HEARING_RATE_HZ,
+    PLAYOUT_FRAME,
+    PLAYOUT_RATE_HZ,
+    PcmFrame,
+    Samples,
+)
 from voicertc.errors import ProviderError, ProviderTimeout
 from voicertc.providers.base import (
     Final,
@@ -315,6 +323,8 @@ class TextToSpeechContract:
 
     gives_marks = True
     """False for a voice that does not tell when its words begin."""
+    gives_packets = False
+    """True for a voice whose sound comes with its Opus packets."""
     obeys_speed = True
     """False for a voice whose speed is fixed (or a fake that speaks the same whatever is asked)."""
     speaks = True
@@ -371,6 +381,15 @@ class TextToSpeechContract:
         for chunk in await speak(voice, LONG_TEXT):
             assert all(mark.sample >= previous for mark in chunk.marks)
             previous, begun = begun, begun + len(chunk.samples)
+
+    async def test_packets_are_as_long_as_the_sound_they_come_with(self, voice: TextToSpeech) -> None:
+        sounding = [chunk for chunk in await speak(voice, SENTENCE) if len(chunk.samples)]
+        assert all(bool(chunk.packets) == self.gives_packets for chunk in sounding)
+        decoder = OpusDecoder(rate_hz=PLAYOUT_RATE_HZ)
+        for chunk in sounding if self.gives_packets else ():
+            sizes = [len(decoder.decode(packet)) for packet in chunk.packets]
+            assert sizes == [PLAYOUT_FRAME] * (len(chunk.samples) // PLAYOUT_FRAME)
+            assert len(chunk.samples) == sum(sizes)
 
     async def test_faster_is_shorter(self, voice: TextToSpeech) -> None:
         if not self.obeys_speed:

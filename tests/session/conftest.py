@@ -8,6 +8,7 @@ from voicertc.agents.base import Agent
 from voicertc.audio.pcm import Samples
 from voicertc.core.options import ConversationOptions, Phrases
 from voicertc.providers.base import Final
+from voicertc.providers.phrasebook import Phrasebook
 from voicertc.session.session import Services, Session, SessionSetup
 from voicertc.testing.fakes import FakeRecognizer, FakeVoice, LoudnessDetector, ScriptedAgent
 from voicertc.testing.line import Line
@@ -29,11 +30,14 @@ class Stage:
         agent: Agent | None = None,
         hearing_delay: float = 0.0,
         sink: Callable[[str, Samples], None] | None = None,
+        phrasebook: Phrasebook | None = None,
     ) -> None:
         self.recognizer = recognizer or FakeRecognizer(script)
         self.agent = agent or ScriptedAgent(answer)
         self.voice = voice or FakeVoice()
-        services = Services(self.recognizer, self.agent, self.voice, LoudnessDetector())
+        services = Services(
+            self.recognizer, self.agent, self.voice, LoudnessDetector(), phrasebook or Phrasebook()
+        )
         self.session = Session(
             services, setup, session_id="sess_test", id_prefix="", hearing_delay=hearing_delay, sink=sink
         )

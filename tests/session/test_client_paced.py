@@ -84,6 +84,21 @@ def test_words_and_sound_leave_at_once_and_the_end_is_told_when_the_client_is_th
     run(main())
 
 
+def test_a_client_that_paces_itself_is_sent_sound_and_no_packets() -> None:
+    async def main() -> None:
+        client = Client()
+        client.playout.begin("r1")
+        client.playout.append("r1", sound(0.01))
+        assert client.playout.fill_frame("r1") == 0
+        client.playout.append("r1", sound(0.04), (b"packet", b"packet"))
+        assert [entry for entry in client.log if entry[1] == "sound"] == [
+            (0.0, "sound", "r1", 0.01),
+            (0.0, "sound", "r1", 0.04),
+        ]
+
+    run(main())
+
+
 def test_a_client_that_ran_dry_plays_what_comes_next_from_then_on() -> None:
     async def main() -> None:
         client = Client()

@@ -1,4 +1,11 @@
-"""Samples that wait in a row, in the pieces they came in: nothing is copied that need not be."""
+"""Samples that wait in a row, in the pieces they came in: nothing is copied that need not be.
+
+A piece may have come with its Opus packets, one for every 20 ms. They wait beside it, for whoever takes just
+the samples that a packet holds:
+
+    | PCM, any length | 480 | 480 | 480 | PCM …
+                        pkt   pkt   pkt
+"""
 
 from __future__ import annotations
 
@@ -6,7 +13,7 @@ from collections import deque
 
 import numpy as np
 
-from .pcm import Samples
+from .pcm import PLAYOUT_FRAME, Samples
 
 
 class Chunks:
@@ -15,28 +22,37 @@ class Chunks:
     __slots__ = ("_chunks", "_offset", "length")
 
     def __init__(self) -> None:
-        self._chunks: deque[Samples] = deque()
+        self._chunks: deque[tuple[Samples, tuple[bytes, ...]]] = deque()
         self._offset = 0  # into the first chunk
         self.length = 0
 
-    def append(self, samples: Samples) -> None:
-        """Add samples at the end; they are read-only from here on."""
+    def append(self, samples: Samples, packets: tuple[bytes, ...] = ()) -> None:
+        """Add samples at the end; they are read-only from here on. ``packets``: none, or all there are."""
+        assert not packets or len(samples) == len(packets) * PLAYOUT_FRAME, "a packet is 20 ms"
         chunk = samples.view()
         chunk.flags.writeable = False
-        self._chunks.append(chunk)
+        self._chunks.append((chunk, packets))
         self.length += len(chunk)
+
+    @property
+    def packet(self) -> bytes | None:
+        """The packet that holds just the next 480 samples, if there is one."""
+        if not self._chunks or not (packets := self._chunks[0][1]):
+            return None
+        index, rest = divmod(self._offset, PLAYOUT_FRAME)
+        return None if rest else packets[index]
 
     def take(self, n: int) -> Samples:
         """Remove and return the first ``n``, which must be there."""
-        first = self._chunks[0]
+        first = self._chunks[0][0]
         end = self._offset + n
         if end < len(first):
             block = first[self._offset : end]
             self._offset = end
         else:
             block = self.peek(0, n)
-            while self._chunks and end >= len(self._chunks[0]):
-                end -= len(self._chunks.popleft())
+            while self._chunks and end >= len(self._chunks[0][0]):
+                end -= len(self._chunks.popleft()[0])
             self._offset = end
         self.length -= n
         return block
@@ -45,7 +61,7 @@ class Chunks:
         """Return ``n`` samples from ``start`` on, which must be there, and leave them."""
         pieces: list[Samples] = []
         start += self._offset
-        for chunk in self._chunks:
+        for chunk, _ in self._chunks:
             if start < len(chunk):
                 piece = chunk[start : start + n]
                 pieces.append(piece)

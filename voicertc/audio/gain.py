@@ -18,6 +18,11 @@ class Gain:
         self._target = 1.0
         self._left = 0  # samples until the target is reached
 
+    @property
+    def is_one(self) -> bool:
+        """Whether samples pass untouched now."""
+        return not self._left and self._target == 1.0
+
     def set(self, gain: float) -> None:
         """Jump there."""
         self._gain = self._target = gain

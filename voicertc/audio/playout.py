@@ -11,36 +11,25 @@ A *hold* silences a reply but keeps it: the next 10 ms are handed out fading, wi
 then nothing is. So ``resume`` simply goes on at the position, which is the sample where the fade began, and
 nothing that was faded counts as heard before it is handed out again.
 
+What comes with its Opus packets may leave as it came: ``pull`` hands a packet out beside the samples whenever
+both sound the same, so that nothing needs to be encoded. Samples are what is counted, however they leave.
+
 Everything is synchronous and belongs to the event loop's thread. There is one reply in the buffer at a time;
 a call that names another one changes nothing, which is how late callbacks of a cancelled voice are kept out.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from .chunks import Chunks
-from .gain import Gain
-from .pcm import PLAYOUT_RATE_HZ, Samples
+from .pcm import PLAYOUT_FRAME, PLAYOUT_RATE_HZ, Samples
+from .queued_reply import QueuedReply
 
 EAR_DELAY = 0.06
 """Seconds from handing out to hearing, before a round trip is measured: the client's own playout delay."""
-_DUCKED_GAIN = 10 ** (-12 / 20)
-"""A ducked reply is 12 dB down: clearly making room, still intelligible."""
-_DUCK_RAMP = PLAYOUT_RATE_HZ * 20 // 1000
-"""Samples it takes to duck."""
-_HOLD_RAMP = PLAYOUT_RATE_HZ * 10 // 1000
-"""Samples it takes to fall silent."""
-_RESUME_RAMP = PLAYOUT_RATE_HZ * 10 // 1000
-"""Samples it takes to come back."""
-_MAX_LOG = 1024
-"""Blocks that may be on their way to the ear: 20 s of them, more than any ear delay that makes sense."""
-_TICK = 1e-6
-"""Seconds of tolerance when two times are compared, so that 1.06 - 0.06 is not before 1.0."""
 
 
 class PlayoutListener(Protocol):
@@ -77,8 +66,11 @@ class Playout(Protocol):
     def mark_clause(self, reply_id: str, index: int) -> None:
         """Let clause ``index`` begin with the next sample appended."""
 
-    def append(self, reply_id: str, samples: Samples) -> None:
-        """Add ``(n,)`` int16 mono at 24 kHz, which nobody may change afterwards."""
+    def fill_frame(self, reply_id: str) -> int:
+        """Add silence, so that packets appended next can leave as they are; return how many samples."""
+
+    def append(self, reply_id: str, samples: Samples, packets: tuple[bytes, ...] = ()) -> None:
+        """Add ``(n,)`` int16 mono at 24 kHz, which nobody may change, and its packets, if there are any."""
 
     def is_full(self, reply_id: str) -> bool:
         """Whether the voice should wait for ``room_made``."""
@@ -99,6 +91,17 @@ class Playout(Protocol):
         """Stop the reply for good; return the samples heard."""
 
 
+class Pulled(NamedTuple):
+    """20 ms that leave now: 480 samples, and the packet that holds just them, if there is one.
+
+    A tuple, because one is made for every packet of every call. Whoever sends packets and then encodes again
+    lets the encoder hear the last of their samples first: it would begin with a click otherwise.
+    """
+
+    samples: Samples
+    packet: bytes | None
+
+
 class PlayoutBuffer:
     """The samples of one reply between voice and speaker, 24 kHz mono; one buffer for each call.
 
@@ -116,14 +119,14 @@ class PlayoutBuffer:
         self.on_data: Callable[[], None] | None = None
         self.ear_delay = EAR_DELAY
         self._lead = lead_ms * PLAYOUT_RATE_HZ // 1000
-        self._reply: _Reply | None = None
+        self._reply: QueuedReply | None = None
 
     # --- the voice's side ---------------------------------------------------------------------------
 
     def begin(self, reply_id: str) -> None:
         """Make a new reply the one in the buffer; the one before must be cancelled or drained."""
         assert self._reply is None or self._reply.is_over, f"{self._reply.id} is still in the buffer"
-        self._reply = _Reply(reply_id)
+        self._reply = QueuedReply(reply_id)
 
     def mark_clause(self, reply_id: str, index: int) -> None:
         """Let clause ``index`` begin with the next sample appended.
@@ -133,14 +136,28 @@ class PlayoutBuffer:
         if reply := self._live(reply_id):
             reply.marks.append((reply.position + reply.unread.length, index))
 
-    def append(self, reply_id: str, samples: Samples) -> None:
-        """Add ``(n,)`` int16 mono at 24 kHz, which nobody may change afterwards: it is not copied."""
+    def fill_frame(self, reply_id: str) -> int:
+        """Add silence until whoever pulls will have 20 ms to pull, no more and no less; return the samples.
+
+        For the pause between two clauses. Within one it would tear a hole: sound out of step is encoded.
+        """
+        reply = self._live(reply_id)
+        n = -reply.unread.length % PLAYOUT_FRAME if reply else 0
+        self.append(reply_id, np.zeros(n, np.int16))
+        return n
+
+    def append(self, reply_id: str, samples: Samples, packets: tuple[bytes, ...] = ()) -> None:
+        """Add ``(n,)`` int16 mono at 24 kHz, which nobody may change afterwards: it is not copied.
+
+        ``packets``: its Opus packets of 20 ms each, that is of 480 samples, all or none. They are handed out
+        if they lie in step with the pulls: ``fill_frame`` goes before a clause of them.
+        """
         reply = self._live(reply_id)
         if reply is None or not len(samples):
             return
         assert not reply.is_finished, f"{reply_id} was finished and gets more samples"
         was_empty = not reply.unread.length
-        reply.unread.append(samples)
+        reply.unread.append(samples, packets)
         if was_empty and not reply.is_held:
             self._wake()
 
@@ -161,24 +178,22 @@ class PlayoutBuffer:
         """Lower the reply by 12 dB within 20 ms; a held one stays silent."""
         reply = self._live(reply_id)
         if reply and not reply.is_held:
-            reply.gain.ramp(_DUCKED_GAIN, _DUCK_RAMP)
+            reply.duck()
 
     def hold(self, reply_id: str) -> None:
         """Silence the reply within 10 ms and keep it, from the sample where this fade begins."""
         reply = self._live(reply_id)
         if reply and not reply.is_held:
-            reply.fade = _Fade(min(_HOLD_RAMP, reply.unread.length) if reply.position else 0)
+            reply.hold()
 
     def resume(self, reply_id: str) -> None:
         """Go on where a hold's fade began, or undo a duck, within 10 ms."""
         reply = self._live(reply_id)
         if reply is None:
             return
-        fade, reply.fade = reply.fade, None
-        if fade and fade.n_given:
-            reply.gain.set(0.0)
-        reply.gain.ramp(1.0, _RESUME_RAMP)
-        if fade and reply.unread.length:
+        was_held = reply.is_held
+        reply.resume()
+        if was_held and reply.unread.length:
             self._wake()
         self._drain(reply)
 
@@ -206,6 +221,15 @@ class PlayoutBuffer:
 
     # --- the speaker's side -------------------------------------------------------------------------
 
+    def pull(self, now: float) -> Pulled | None:
+        """Take the next 20 ms as ``read`` does, with the packet that holds them, if there is one.
+
+        There is none for what is faded, ducked or on its way back, and for the end of a reply that is padded.
+        """
+        packet = self._reply.packet if self._reply else None
+        samples = self.read(PLAYOUT_FRAME, now)
+        return None if samples is None else Pulled(samples, packet)
+
     def read(self, n: int, now: float) -> Samples | None:
         """Take the next ``n`` samples, or ``None`` if there is nothing to say.
 
@@ -215,8 +239,8 @@ class PlayoutBuffer:
         reply = self._reply
         if reply is None or reply.is_over:
             return None
-        if reply.fade is not None:
-            return _pad(reply.read_fade(reply.fade, n), n)
+        if reply.is_held:
+            return _pad(reply.read_fade(n), n)
         unread_before = reply.unread.length
         if not unread_before:
             return None
@@ -229,7 +253,7 @@ class PlayoutBuffer:
 
     # --- within -------------------------------------------------------------------------------------
 
-    def _live(self, reply_id: str) -> _Reply | None:
+    def _live(self, reply_id: str) -> QueuedReply | None:
         reply = self._reply
         return reply if reply is not None and reply.id == reply_id and not reply.is_over else None
 
@@ -237,7 +261,7 @@ class PlayoutBuffer:
         if self.on_data is not None:
             self.on_data()
 
-    def _announce(self, reply: _Reply, *, is_first: bool, has_room: bool) -> None:
+    def _announce(self, reply: QueuedReply, *, is_first: bool, has_room: bool) -> None:
         listener = self.listener
         if is_first and listener:
             listener.playout_started(reply.id)
@@ -250,7 +274,7 @@ class PlayoutBuffer:
             listener.room_made(reply.id)
         self._drain(reply)
 
-    def _drain(self, reply: _Reply) -> None:
+    def _drain(self, reply: QueuedReply) -> None:
         """End a reply that is finished and read out; a held one is not over before it is resumed."""
         if not reply.is_finished or reply.unread.length or reply.is_over or reply.is_held:
             return
@@ -258,78 +282,6 @@ class PlayoutBuffer:
         reply.marks.clear()
         if self.listener:
             self.listener.playout_drained(reply.id)
-
-
-class _Reply:
-    """All that is known of the one reply in the buffer; made anew by ``begin``, so nothing is left over."""
-
-    __slots__ = ("fade", "gain", "heard", "id", "is_finished", "is_over", "marks", "position", "unread")
-
-    def __init__(self, reply_id: str) -> None:
-        self.id = reply_id
-        self.unread = Chunks()
-        self.position = 0  # of the next sample to hand out, counted from the reply's first
-        self.marks: deque[tuple[int, int]] = deque()  # position, clause; as many as there are clauses unread
-        self.gain = Gain()
-        self.fade: _Fade | None = None  # there is one while the reply is held
-        self.heard = _HeardLog()
-        self.is_finished = False
-        self.is_over = False  # cancelled or drained
-
-    @property
-    def is_held(self) -> bool:
-        return self.fade is not None
-
-    def read_fade(self, fade: _Fade, n: int) -> Samples | None:
-        """The next part of a hold's fade, read without being taken."""
-        size = min(n, fade.length - fade.n_given)
-        if not size:
-            return None
-        if not fade.n_given:
-            self.gain.ramp(0.0, fade.length)
-        block = self.gain.apply(self.unread.peek(fade.n_given, size))
-        fade.n_given += size
-        return block
-
-
-class _Fade:
-    """How long a hold's fade is and how far it has come, in samples; where nothing sounds there is none."""
-
-    __slots__ = ("length", "n_given")
-
-    def __init__(self, length: int) -> None:
-        self.length = length
-        self.n_given = 0
-
-
-class _HeardLog:
-    """When what was handed out: how many samples had left by a given time.
-
-    Never falls: what was heard stays heard, whatever happens to the ear delay.
-    """
-
-    __slots__ = ("_heard", "_sent")
-
-    def __init__(self) -> None:
-        self._sent: deque[tuple[float, int]] = deque()  # handed out at, position then; not yet heard
-        self._heard = 0
-
-    def sent(self, at: float, position: int, heard_until: float) -> None:
-        """Note that samples up to ``position`` were handed out, and forget what is heard by now."""
-        self._sent.append((at, position))
-        if len(self._sent) > _MAX_LOG:
-            self._heard = self._sent.popleft()[1]
-        self.count(heard_until)
-
-    def count(self, until: float) -> int:
-        """How many samples were handed out at ``until`` or before."""
-        while self._sent and self._sent[0][0] <= until + _TICK:
-            self._heard = self._sent.popleft()[1]
-        return self._heard
-
-    def close(self) -> None:
-        """Let the count stay as it is: what is on its way when a reply is cancelled is not waited for."""
-        self._sent.clear()
 
 
 def _pad(block: Samples | None, n: int) -> Samples | None:

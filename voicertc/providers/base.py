@@ -87,10 +87,15 @@ class SpeechChunk:
     """A piece of synthesized speech: ``samples`` ``(n,)`` int16 mono at 24 kHz, with the marks known by now.
 
     A mark may come before the audio it points into, never after it by more than one chunk.
+
+    ``packets``: the same sound as Opus packets of 20 ms, one for every 480 samples, where a service sends
+    such; ``audio.clips.ClipDecoder`` makes a chunk's samples of them. Peers are sent them as they are, and
+    the samples are for all else: what is heard is counted in them, and ducked, mixed and held.
     """
 
     samples: Samples
     marks: tuple[WordMark, ...] = ()
+    packets: tuple[bytes, ...] = ()
 
 
 class SpeechActivity(Protocol):

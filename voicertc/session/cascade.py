@@ -17,7 +17,8 @@ from ..core.clauses import ClauseSplitter
 from ..core.items import Item, Modality
 from ..core.replies import CutShort, ReplyRequest, ToolCall, Usage
 from ..errors import ProviderCrashed, ProviderTimeout
-from ..providers.base import TextToSpeech, VoiceRequest, WordMark
+from ..providers.base import SpeechChunk, TextToSpeech, VoiceRequest, WordMark
+from ..providers.phrasebook import Phrasebook
 from .engine import AudioMade, ClauseClosed, ClauseOpened, Piece, TextBegan, TextMade
 
 _T = TypeVar("_T")
@@ -32,11 +33,25 @@ _Said = str | TextBegan | ToolCall | Usage | CutShort
 
 
 class Cascade:
-    """The ``ReplyEngine`` made of an agent and a voice. One per session."""
+    """The ``ReplyEngine`` made of an agent and a voice. One per session.
 
-    def __init__(self, *, agent: Agent, voice: TextToSpeech, session: AgentSession) -> None:
+    Given text is spoken from ``phrasebook``: greetings and apologies are the same in every call.
+    ``sends_packets``: whether the transport has use for sound that is encoded already.
+    """
+
+    def __init__(
+        self,
+        *,
+        agent: Agent,
+        voice: TextToSpeech,
+        phrasebook: Phrasebook,
+        session: AgentSession,
+        sends_packets: bool,
+    ) -> None:
         self._agent = agent
         self._voice = voice
+        self._phrasebook = phrasebook
+        self._sends_packets = sends_packets
         self._session = session
 
     async def reply(self, request: ReplyRequest, history: tuple[Item, ...]) -> AsyncGenerator[Piece, None]:
@@ -103,16 +118,22 @@ class Cascade:
     async def _speak(self, clause: str, request: ReplyRequest) -> AsyncGenerator[Piece, None]:
         words = clause.strip()
         offset = clause.index(words)
-        chunks = self._voice.synthesize(words, VoiceRequest(request.voice, request.speed, request.language))
         yield ClauseOpened(clause)
+        chunks = self._voiced(words, request)
         async with aclosing(chunks):
             while True:
                 chunk = await _in_time(anext(chunks, None), self._voice.name)
                 if chunk is None:
                     break
                 marks = tuple(WordMark(mark.sample, mark.text_start + offset) for mark in chunk.marks)
-                yield AudioMade(chunk.samples, marks)
+                yield AudioMade(chunk.samples, marks, chunk.packets)
         yield ClauseClosed()
+
+    def _voiced(self, words: str, request: ReplyRequest) -> AsyncGenerator[SpeechChunk, None]:
+        how = VoiceRequest(request.voice, request.speed, request.language)
+        if request.text is None:
+            return self._voice.synthesize(words, how)
+        return self._phrasebook.speak(self._voice, words, how, with_packets=self._sends_packets)
 
 
 async def _split(

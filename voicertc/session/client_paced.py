@@ -54,8 +54,12 @@ class ClientPacedPlayout:
         if reply := self._live(reply_id):
             reply.clauses.append(index)
 
-    def append(self, reply_id: str, samples: Samples) -> None:
-        """Hand ``(n,)`` int16 mono at 24 kHz over to the client."""
+    def fill_frame(self, reply_id: str) -> int:
+        """Do nothing: the client is not sent packets."""
+        return 0
+
+    def append(self, reply_id: str, samples: Samples, packets: tuple[bytes, ...] = ()) -> None:
+        """Hand ``(n,)`` int16 mono at 24 kHz over to the client, which has no use for packets."""
         reply = self._live(reply_id)
         if reply is None or not len(samples):
             return

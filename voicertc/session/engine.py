@@ -29,10 +29,14 @@ class ClauseOpened:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AudioMade:
-    """``samples``: ``(n,)`` int16 mono at 24 kHz; ``marks`` count from the clause's start."""
+    """``samples``: ``(n,)`` int16 mono at 24 kHz; ``marks`` count from the clause's start.
+
+    ``packets``: the same as Opus packets of 20 ms, all or none; see ``providers.base.SpeechChunk``.
+    """
 
     samples: Samples
     marks: tuple[WordMark, ...] = ()
+    packets: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from typing import assert_never
 
 from .. import logs
-from ..audio.pcm import Samples
 from ..audio.playout import Playout
 from ..core import events
 from ..core.events import Event
@@ -58,6 +57,11 @@ class _Making:
         self.text, self.start = text, self.n_samples
         self.has_sound = False
         self.marks.clear()
+
+    def move_clause(self, n_samples: int) -> None:
+        """Let the clause begin so much later, behind silence."""
+        self.n_samples += n_samples
+        self.start += n_samples
 
 
 class Speaking:
@@ -200,12 +204,15 @@ class Speaking:
         async with aclosing(self._engine.reply(request, history)) as pieces:
             async for piece in pieces:
                 match piece:
-                    case AudioMade(samples, marks):
+                    case AudioMade(samples, marks, packets):
+                        if packets and not making.has_sound:
+                            making.move_clause(self._playout.fill_frame(reply_id))
                         making.marks += [(mark.sample, mark.text_start) for mark in marks]
                         self._tell_of_clause(reply_id, making, has_sound=bool(len(samples)))
                         making.n_samples += len(samples)
                         self._usage.voiced(0, len(samples))
-                        await self._append(reply_id, samples)
+                        self._playout.append(reply_id, samples, packets)
+                        await self._room_for_more(reply_id)
                     case TextBegan():
                         self._note(reply_id, Mark.FIRST_TEXT)
                     case ClauseOpened(text):
@@ -238,8 +245,7 @@ class Speaking:
             self._post(events.ClauseMarked(reply_id, making.index, tuple(making.marks)))
             making.marks.clear()
 
-    async def _append(self, reply_id: str, samples: Samples) -> None:
-        self._playout.append(reply_id, samples)
+    async def _room_for_more(self, reply_id: str) -> None:
         while self._playout.is_full(reply_id):
             self._room.clear()
             await self._room.wait()  # for as long as the caller holds the reply: CancelReply ends it
