@@ -64,6 +64,14 @@ def test_a_field_named_like_an_enum_always_holds_it() -> None:
                 assert _ENUMS[field.name].__name__ in str(field.type), f"{kind.__name__}.{field.name}"
 
 
+def test_a_journal_from_before_there_were_sounds_is_read_with_their_defaults() -> None:
+    chosen = options.SessionOptions(sounds=options.SoundOptions(enable_ambient=True, ambient_sound="rain"))
+    written = json.loads(json.dumps(encode(chosen)))
+    assert decode(written) == chosen
+    del written["sounds"]
+    assert decode(written) == options.SessionOptions()
+
+
 def test_values_come_back_as_they_went() -> None:
     event = events.ItemSubmitted(items.Item("a", items.Role.USER, "hé"), None, events.Origin("peer", "e1"))
     assert decode(json.loads(json.dumps(encode(event)))) == event

@@ -70,6 +70,33 @@ BYTES_PER_SECOND: dict[AudioFormat, int] = {"pcm16": 48_000, "pcmu": 8_000, "pcm
 """How much of it a second of sound is."""
 
 
+ThinkingSound = Literal["default", "soft_ticks", "pulse", "breath"]
+"""A sound for while the agent works; ``default`` is the operator's choice, which may be a file."""
+AmbientSound = Literal["default", "room", "office", "rain"]
+"""A sound beneath the whole call; ``default`` as above."""
+
+
+@dataclass(frozen=True, slots=True)
+class SoundOptions:
+    """What is heard beside the voice, over WebRTC: a client that plays for itself mixes for itself.
+
+    Sounds go by name only: a client that could name a file would read the server's disk.
+    """
+
+    enable_thinking_sound: bool = True
+    """Whether an agent that has worked for 0.7 s is heard to work: silence sounds like a broken line."""
+    thinking_sound: ThinkingSound = "default"
+    """What that sounds like."""
+    thinking_volume: float = 0.3
+    """How loud it is, 0–1; 0.3 is some 18 dB below a voice, there and not in the way."""
+    enable_ambient: bool = False
+    """Whether the call lies on a bed of sound; off, for it costs an encoder that never rests."""
+    ambient_sound: AmbientSound = "default"
+    """What that sounds like."""
+    ambient_volume: float = 0.1
+    """How loud it is, 0–1; 0.1 is 20 dB below a voice."""
+
+
 @dataclass(frozen=True, slots=True)
 class SessionOptions:
     """What a client may choose for its session (OpenAI Realtime: the session object)."""
@@ -106,6 +133,8 @@ class SessionOptions:
     """How audio that a client appends is coded; over WebRTC it says nothing."""
     output_format: AudioFormat = "pcm16"
     """How audio is coded that a client is sent as events; over WebRTC it says nothing."""
+    sounds: SoundOptions = field(default_factory=SoundOptions)
+    """What is heard beside the voice."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,7 @@ class Line:
             samples = _LOUD_SAMPLES if is_loud else _SILENCE
             self.session.hear(PcmFrame(samples, self._n_ticks * HEARING_FRAME))
             self._n_ticks += 1
-            played = self.session.playout.read(PLAYOUT_FRAME, self._loop.time())
+            played = self.session.sounds.mix(self.session.playout.read(PLAYOUT_FRAME, self._loop.time()))
             if played is not None and self._keeps_record:
                 self.heard.append((round(self.now, 3), played))
 

@@ -11,6 +11,7 @@ measured is measured at its ear, from the arrival of packets:
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -22,6 +23,8 @@ from .ear import Ear
 from .mouth import Spoken
 from .utterance import Utterance
 
+_CHANNEL_TIMEOUT = 2.0
+"""Seconds to wait for the data channel."""
 _POLL = 0.05
 """Seconds between looks at the ear; what is measured are times of arrival, not of looking."""
 
@@ -148,6 +151,7 @@ class _Caller:
         try:
             await self._client.connect()
             self._call.setup = self._client.setup_time
+            await self._ask_for_silence()
             await self._converse()
         except (_Failure, ClientError, OSError, TimeoutError) as error:
             self._call.error = str(error) or type(error).__name__
@@ -156,6 +160,14 @@ class _Caller:
         self._call.n_received, self._call.n_lost = self._ear.n_received, self._ear.n_lost
         self._call.skipped = self._client.skipped
         return self._call
+
+    async def _ask_for_silence(self) -> None:
+        """Have only replies sounded, for what is heard is taken for one. Other servers may refuse."""
+        with contextlib.suppress(TimeoutError):
+            await self._client.channel_opened(_CHANNEL_TIMEOUT)
+            sounds = {"enable_thinking_sound": False, "enable_ambient": False}
+            session = {"type": "realtime", "voicertc": {"sounds": sounds}}
+            self._client.send({"type": "session.update", "session": session})
 
     async def _converse(self) -> None:
         hang_up_at = self._loop.time() + (self._options.duration or 0.0)

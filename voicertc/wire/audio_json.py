@@ -1,11 +1,20 @@
-"""The parts of a session that are about sound: formats, turn detection, transcription, noise."""
+"""The parts of a session that are about sound: formats, turn detection, transcription, noise, and what is
+heard beside the voice."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal, get_args
 
-from ..core.options import AudioFormat, NoiseReduction, SessionOptions, TurnDetection
+from ..core.options import (
+    AmbientSound,
+    AudioFormat,
+    NoiseReduction,
+    SessionOptions,
+    SoundOptions,
+    ThinkingSound,
+    TurnDetection,
+)
 from ..errors import ClientError
 from .fields import Fields, Parse, boolean, choice, number, record, string
 
@@ -13,6 +22,16 @@ _DETECTORS: tuple[Literal["server_vad", "semantic_vad"], ...] = ("server_vad", "
 _EAGERNESS: tuple[Literal["low", "medium", "high", "auto"], ...] = ("low", "medium", "high", "auto")
 _DISTANCES: tuple[Literal["near_field", "far_field"], ...] = ("near_field", "far_field")
 _DEFAULTS = SessionOptions()
+
+_SOUND_FIELDS: dict[str, Parse[object]] = {
+    "enable_thinking_sound": boolean,
+    "thinking_sound": choice(get_args(ThinkingSound)),
+    "thinking_volume": number(0, 1),
+    "enable_ambient": boolean,
+    "ambient_sound": choice(get_args(AmbientSound)),
+    "ambient_volume": number(0, 1),
+}
+"""All of ``SoundOptions``. Sounds are chosen by name, never by path."""
 
 _FORMATS: dict[str, AudioFormat] = {
     "audio/pcm": "pcm16",
@@ -60,6 +79,28 @@ def apply_input(options: SessionOptions, heard: Fields) -> SessionOptions:
         ),
         turn_detection=heard.read("turn_detection", _turn_detection(detection), absent=detection, null=None),
     )
+
+
+def render_sounds(sounds: SoundOptions) -> dict[str, object]:
+    """Return ``voicertc.sounds``, whose fields are called as the operator's settings are."""
+    return {name: getattr(sounds, name) for name in _SOUND_FIELDS}
+
+
+def read_sounds(current: SoundOptions) -> Parse[SoundOptions]:
+    """Return what reads a ``voicertc.sounds`` object as a change of ``current``."""
+
+    def parse(value: object, path: str) -> SoundOptions:
+        wanted = record(value, path)
+        wanted.only(*_SOUND_FIELDS)
+        changed: dict[str, Any] = {
+            name: wanted.read(
+                name, parse_field, absent=getattr(current, name), null=getattr(_DEFAULTS.sounds, name)
+            )
+            for name, parse_field in _SOUND_FIELDS.items()
+        }
+        return replace(current, **changed)
+
+    return parse
 
 
 def _render_transcription(options: SessionOptions) -> dict[str, object] | None:

@@ -63,6 +63,13 @@ class Fields:
         nothing = Fields({}, self.path(key))
         return self.read(key, record, absent=nothing, null=nothing)
 
+    def only(self, *keys: str) -> None:
+        """Refuse any other field: in an object of our own nobody sends what only newer servers understand."""
+        if unknown := next((key for key in self._values if key not in keys), None):
+            path = self.path(unknown)
+            known = ", ".join(f'"{key}"' for key in keys)
+            raise ClientError(f"{path} is no field; there is {known}.", code="invalid_value", param=path)
+
     def pairs(self) -> list[tuple[str, object]]:
         """Return all fields as they came."""
         return list(self._values.items())

@@ -25,7 +25,7 @@ from .flood import FLOOD_BURST, FLOOD_NOTICE, FLOOD_RATE, TokenBucket
 from .item_json import render_item
 from .received import Received
 from .responses import Responses, ServerEvent
-from .session_json import apply_update, read_subscriptions, render_session
+from .session_json import apply_update, asks_for_sounds, read_subscriptions, render_session
 
 MAX_MESSAGE_BYTES = {"webrtc": 64 * 1024, "websocket": 21 * 1024 * 1024, "sideband": 1024 * 1024}
 """Larger messages are not even parsed. A data channel's limit is the network's; OpenAI's WebSocket takes
@@ -58,6 +58,7 @@ class RealtimeWire:
         self._flood_told_at: float | None = None
         self._updates = _UpdatesUnderWay()
         self._subscriptions: frozenset[str] = frozenset()
+        self._shows_sounds = False
         self._shows_transcripts = True
         self._state: State | None = None
         self._state_is_due = False
@@ -132,6 +133,7 @@ class RealtimeWire:
         if wanted is not None:
             self._state_is_due |= "voicertc.state" in wanted - self._subscriptions
             self._subscriptions = wanted
+        self._shows_sounds |= asks_for_sounds(session)
         self._updates.add(merged, in_force)
         return SessionUpdated(merged, origin)
 
@@ -223,7 +225,10 @@ class RealtimeWire:
     def _session(self, kind: str, options: SessionOptions) -> ServerEvent:
         self._shows_transcripts = options.transcription_model is not None
         self._responses.audio_format = options.output_format
-        return {"type": kind, "session": render_session(options, self._session_id, self._subscriptions)}
+        shown = render_session(
+            options, self._session_id, self._subscriptions, shows_sounds=self._shows_sounds
+        )
+        return {"type": kind, "session": shown}
 
     def _item(self, kind: str, item: Item, **fields: object) -> ServerEvent:
         return {"type": kind, **fields, "item": render_item(item, shows_transcripts=self._shows_transcripts)}

@@ -17,7 +17,7 @@ from dataclasses import replace
 from ..core.items import Modality
 from ..core.options import SessionOptions
 from ..errors import ClientError
-from .audio_json import apply_input, read_format, render_format, render_input
+from .audio_json import apply_input, read_format, read_sounds, render_format, render_input, render_sounds
 from .fields import Fields, array, choice, identifier, integer, number, record, string
 from .tools_json import read_tools, render_tool_choice, render_tools
 
@@ -41,16 +41,25 @@ _DEFAULTS = SessionOptions()
 
 
 def render_session(
-    options: SessionOptions, session_id: str, subscriptions: Iterable[str] = ()
+    options: SessionOptions,
+    session_id: str,
+    subscriptions: Iterable[str] = (),
+    *,
+    shows_sounds: bool = False,
 ) -> dict[str, object]:
     """Return the session as ``session.created`` and ``session.updated`` carry it.
 
-    ``voicertc`` is shown only to a client that subscribed, so that others see OpenAI's object.
+    ``voicertc`` is shown only to a client that subscribed, or asked for its ``sounds``, so that others see
+    OpenAI's object.
     """
     session = _render_transcribing(options) if options.is_transcription else _render_talking(options)
     session["id"] = session_id
-    events = sorted(subscriptions)
-    return session | {"voicertc": {"events": events}} if events else session
+    own: dict[str, object] = {}
+    if events := sorted(subscriptions):
+        own["events"] = events
+    if shows_sounds:
+        own["sounds"] = render_sounds(options.sounds)
+    return session | {"voicertc": own} if own else session
 
 
 def read_session(session: Fields, defaults: SessionOptions) -> SessionOptions:
@@ -69,7 +78,7 @@ def apply_update(options: SessionOptions, session: Fields) -> SessionOptions:
         path = session.path("type")
         message = f'{path} of this session is "{own}", and cannot be changed while it lasts.'
         raise ClientError(message, code="invalid_value", param=path)
-    audio = session.section("audio")
+    audio, ours = session.section("audio"), session.section("voicertc")
     spoken = audio.section("output")
     tools, tool_choice = read_tools(session, options.tools, options.tool_choice)
     return replace(
@@ -83,6 +92,7 @@ def apply_update(options: SessionOptions, session: Fields) -> SessionOptions:
         tools=tools,
         tool_choice=tool_choice,
         max_output_tokens=read_max_tokens(session, options.max_output_tokens),
+        sounds=ours.read("sounds", read_sounds(options.sounds), absent=options.sounds, null=_DEFAULTS.sounds),
     )
 
 
@@ -103,14 +113,18 @@ def read_max_tokens(fields: Fields, absent: int | None) -> int | None:
 
 def read_subscriptions(session: Fields) -> frozenset[str] | None:
     """Return the ``voicertc.*`` events that a client wants from now on; ``None``: what it had."""
-    wanted = session.read("voicertc", record, absent=None, null=Fields({}))
-    if wanted is None:
-        return None
-    if unknown := next((key for key, _ in wanted.pairs() if key != "events"), None):
-        path = wanted.path(unknown)
-        raise ClientError(f'{path} is no field; there is "events".', code="invalid_value", param=path)
-    names = wanted.read("events", array(choice((*VOICERTC_EVENTS, "*"))), absent=[], null=[])
-    return frozenset(VOICERTC_EVENTS if "*" in names else names)
+    if session.is_null("voicertc"):
+        return frozenset()
+    wanted = session.section("voicertc")
+    wanted.only("events", "sounds")
+    names = wanted.read("events", array(choice((*VOICERTC_EVENTS, "*"))), absent=None, null=[])
+    return None if names is None else frozenset(VOICERTC_EVENTS if "*" in names else names)
+
+
+def asks_for_sounds(session: Fields) -> bool:
+    """Whether a client names ``voicertc.sounds``, to change them or only to be shown them."""
+    ours = session.section("voicertc")
+    return "sounds" in ours or ours.is_null("sounds")
 
 
 def _type_of(options: SessionOptions) -> str:
