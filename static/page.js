@@ -1,10 +1,11 @@
 /** The page at `/`: it joins a call to what is seen and clicked, and holds no logic of its own. */
 
 import { savedKey, saveKey } from "./key.js";
+import { LinkTracker } from "./link.js";
 import { Orb } from "./orb.js";
 import { TranscriptView } from "./transcript.js";
 import { CallError, VoicertcCall } from "./voicertc.js";
-import { endWords, stateWords, troubleWords } from "./words.js";
+import { endWords, linkWords, stateWords, troubleWords } from "./words.js";
 
 const NOTICE_MS = 8_000;
 
@@ -58,6 +59,7 @@ async function begin(withMicrophone) {
 
 /** @param {VoicertcCall} call */
 function listenTo(call) {
+  const link = new LinkTracker();
   /** @type {Record<string, (detail: any) => void>} */
   const reactions = {
     state: () => showState(call),
@@ -78,6 +80,10 @@ function listenTo(call) {
     },
     playbackstarted: () => {
       byId("hear").hidden = true;
+    },
+    event: ({ event }) => {
+      const poor = link.apply(event);
+      if (poor) notify(linkWords(poor));
     },
     problem: ({ error }) => notify(error.message),
     ended: ({ reason }) => showEnd(reason),

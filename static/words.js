@@ -71,6 +71,16 @@ export function endWords(reason) {
 }
 
 /**
+ * What a poor connection does.
+ *
+ * @param {import("./link.js").Direction} direction
+ */
+export function linkWords(direction) {
+  const what = direction === "inbound" ? "what you say" : "what you hear";
+  return `Your connection is poor: parts of ${what} may be missing.`;
+}
+
+/**
  * What went wrong and what to do about it.
  *
  * @param {CallError} error

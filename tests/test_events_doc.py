@@ -37,7 +37,11 @@ FACTS: tuple[Fact, ...] = (
     facts.TurnMeasured("item_1", "resp_1", 0.5, 0.15, 0.2, 0.04, 0.11, 0.0125),
     facts.HandedOff("billing"),
     facts.ToolProgressed("search_flights", "progress", "3 of 5 airlines"),
-    facts.LinkMeasured(0.01, 3.2, 31.0, 0.0, 2.0, 29.5, 24.0),
+    facts.LinkMeasured(
+        facts.LinkFlow(0.0196, 3.2, 20.0, 41.0, -24.5, 4.11),
+        facts.LinkFlow(0.0, 2.0, None, 39.5, -21.0, 4.32),
+        24.0,
+    ),
     facts.UsageAdded(12.5, 31.2, 402, Usage(1830, 211, 1024)),
     facts.CallEnding("hangup"),
 )

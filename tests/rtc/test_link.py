@@ -1,3 +1,5 @@
+"""Where the figures of a link come from: aiortc's statistics, and calls over loopback."""
+
 from __future__ import annotations
 
 import asyncio
@@ -14,42 +16,14 @@ from aiortc.stats import (
 )
 
 from voicertc.rtc import link
-from voicertc.rtc.link import Counters, Flow, LinkQuality
+from voicertc.rtc.counters import IncomingCounters, OutgoingCounters, ReceiverReport
+from voicertc.rtc.link import LinkQuality, counted_by_aiortc
+from voicertc.testing.client import HeadlessClient
+from voicertc.testing.lossy_link import CLEAN, RTP_ONLY, LinkModel, LossyLink
 
-from .calls import call, tone
+from .calls import Owner, call, tone
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
-
-
-def test_a_second_is_what_was_counted_less_what_had_been() -> None:
-    before = Counters(10.0, 500, 10, 480, 700, 0, 96, 100_000, 200_000)
-    after = Counters(11.0, 545, 15, 960, 750, 64, 144, 104_000, 205_000)
-    assert after.since(before, 0.0421) == LinkQuality(
-        Flow(packets=45, loss=0.1, jitter_ms=20.0, kbps=32.0),
-        Flow(packets=50, loss=0.25, jitter_ms=3.0, kbps=40.0),
-        round_trip_ms=42.1,
-    )
-
-
-def test_the_time_between_two_looks_is_what_it_was_and_not_a_second() -> None:
-    quality = Counters(12.5, bytes_sent=10_000).since(Counters(10.0), None)
-    assert (quality.outgoing.kbps, quality.incoming.kbps) == (32.0, 0.0)
-
-
-def test_what_nobody_knows_is_not_given_a_number() -> None:
-    nothing = LinkQuality(Flow(0, None, None, 0.0), Flow(50, None, None, 0.0), None)
-    assert Counters(1.0, packets_sent=50).since(Counters(0.0), None) == nothing
-    # A client that is silent: nothing can be lost, and its jitter is of long ago.
-    silent = Counters(2.0, 500, 10, 480).since(Counters(1.0, 500, 10, 480), None)
-    assert silent.incoming == Flow(0, None, None, 0.0)
-
-
-def test_packets_that_come_late_are_not_lost_a_second_time() -> None:
-    assert Counters(2.0, 110, 2, 0).since(Counters(1.0, 50, 9, 0), None).incoming.loss == 0.0
-
-
-def test_a_second_without_any_packet_of_many_is_lost_as_a_whole() -> None:
-    assert Counters(2.0, 100, 50, 0).since(Counters(1.0, 100, 0, 0), None).incoming.loss == 1.0
 
 
 def test_aiortc_s_statistics_are_read_by_their_kinds() -> None:
@@ -65,8 +39,13 @@ def test_aiortc_s_statistics_are_read_by_their_kinds() -> None:
     report.add(
         RTCTransportStats(NOON, "transport", "t", 710, 520, 200_000, 100_000, "controlled", "connected")
     )
-    assert Counters.read(report, 3.0) == Counters(3.0, 500, 10, 480, 700, 64, 96, 100_000, 200_000)
-    assert Counters.read(RTCStatsReport(), 3.0) == Counters(3.0)
+    assert counted_by_aiortc(report, 3.0) == (
+        IncomingCounters(n_packets=500, n_lost=10, n_bytes=100_000, jitter=0.01),
+        OutgoingCounters(
+            n_packets=700, n_bytes=200_000, report=ReceiverReport(0.25, 10, 0.002, 3.0, n_expected=700)
+        ),
+    )
+    assert counted_by_aiortc(RTCStatsReport(), 3.0) == (IncomingCounters(), OutgoingCounters())
 
 
 @pytest.mark.network
@@ -114,3 +93,36 @@ async def test_watching_ends_with_the_call(monkeypatch: pytest.MonkeyPatch) -> N
     owner.peer.watch_link(told.append)  # a little late: there is nothing any more
     await asyncio.sleep(0.1)
     assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+@pytest.mark.network
+@pytest.mark.parametrize("only_public", [False, True])
+async def test_quality_falls_with_what_a_link_loses_and_comes_back(
+    only_public: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link, "_INTERVAL", 0.25)  # opinions are of the last two seconds then
+    bad = LinkModel(loss=0.15, hurts=RTP_ONLY)
+    lossy = LossyLink(bad, bad, seed=3)
+    owner = Owner(only_public=only_public)
+    told: list[LinkQuality] = []
+    try:
+        async with HeadlessClient(lossy.through(owner.answer)) as client:
+            await owner.until("connected")
+            owner.peer.watch_link(told.append)
+            owner.speak(tone(9.0, 24_000))
+            client.begin_saying(tone(9.0, 16_000))
+            await asyncio.sleep(3.0)
+            worst = told[-1]
+            assert worst.incoming.mos is not None
+            assert worst.incoming.mos < 3.3
+            assert worst.outgoing.mos is not None
+            assert worst.outgoing.mos < 4.0
+            concealed = [quality.incoming.concealed_ms for quality in told]
+            assert (set(concealed) == {None}) if only_public else (sum(map(float, concealed)) >= 100)
+            lossy.up = lossy.down = CLEAN
+            await owner.when(lambda: (told[-1].incoming.mos or 0) > 4.2)
+            assert told[-1].incoming.loss == 0.0
+            await owner.when(lambda: told[-1].outgoing.loss == 0.0)
+    finally:
+        await owner.close()
+        lossy.close()

@@ -397,7 +397,7 @@ def test_every_kind_of_fact_is_known_to_the_wire(wire: RealtimeWire) -> None:
             facts.TurnMeasured("i", "r", 0.5, 0.1, 0.1, 0.1, 0.1, 0.1),
             facts.HandedOff("billing"),
             facts.ToolProgressed("search", "started"),
-            facts.LinkMeasured(None, None, 0.0, None, None, 0.0, None),
+            facts.LinkMeasured(*2 * [facts.LinkFlow(None, None, None, 0.0, None, None)], None),
             facts.UsageAdded(0.0, 0.0, 0, Usage()),
         )
     }

@@ -46,11 +46,29 @@ OWN: list[tuple[facts.Fact, dict[str, Any]]] = [
         {"type": "voicertc.tool", "name": "search", "phase": "progress", "message": "page 2"},
     ),
     (
-        facts.LinkMeasured(0.01, 4.5, 31.5, None, None, 30.25, 42.0),
+        facts.LinkMeasured(
+            facts.LinkFlow(0.01, 4.5, 20.0, 31.5, -25.5, 4.11),
+            facts.LinkFlow(None, None, None, 30.25, None, None),
+            42.0,
+        ),
         {
             "type": "voicertc.link",
-            "inbound": {"loss": 0.01, "jitter_ms": 4.5, "kbps": 31.5},
-            "outbound": {"loss": None, "jitter_ms": None, "kbps": 30.25},
+            "inbound": {
+                "loss": 0.01,
+                "jitter_ms": 4.5,
+                "concealed_ms": 20.0,
+                "kbps": 31.5,
+                "level_dbov": -25.5,
+                "mos": 4.11,
+            },
+            "outbound": {
+                "loss": None,
+                "jitter_ms": None,
+                "concealed_ms": None,
+                "kbps": 30.25,
+                "level_dbov": None,
+                "mos": None,
+            },
             "round_trip_ms": 42.0,
         },
     ),

@@ -390,7 +390,7 @@ def test_what_happens_outside_the_conversation_is_not_told(wire: RtviWire) -> No
 
 
 def test_what_rtvi_has_no_words_for_is_not_told(wire: RtviWire) -> None:
-    flow = (0.0, 1.0, 32.0)
+    flow = facts.LinkFlow(0.0, 1.0, 0.0, 32.0, -20.0, 4.3)
     silent = (
         facts.StateChanged(State.THINKING),
         facts.TurnTimedOut("item_u1", 0.0, 5.0),
@@ -400,7 +400,7 @@ def test_what_rtvi_has_no_words_for_is_not_told(wire: RtviWire) -> None:
         facts.SessionChanged(OPTIONS, MINE),
         facts.HandedOff("other"),
         facts.ToolProgressed("lookup", "started"),
-        facts.LinkMeasured(*flow, *flow, 20.0),
+        facts.LinkMeasured(flow, flow, 20.0),
         facts.UsageAdded(1.0, 1.0, 10, Usage()),
     )
     assert told(wire, *silent) == []

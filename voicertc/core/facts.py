@@ -292,18 +292,30 @@ class ToolProgressed:
 
 
 @dataclass(frozen=True, slots=True)
-class LinkMeasured:
-    """``voicertc.link``: how the call's packets fare, once a second; ``None`` where nothing is known yet.
+class LinkFlow:
+    """One direction of a call's packets; ``None`` where nothing is known.
 
-    ``in_…`` is what comes from the client, ``out_…`` what it reports of ours. Losses are fractions 0–1.
+    ``loss``: a fraction, 0–1. ``concealed_ms``: sound made up for what was lost. ``level_dbov``: of speech.
+    ``mos``: estimated opinion, 1.0–4.5.
     """
 
-    in_loss: float | None
-    in_jitter_ms: float | None
-    in_kbps: float
-    out_loss: float | None
-    out_jitter_ms: float | None
-    out_kbps: float
+    loss: float | None
+    jitter_ms: float | None
+    concealed_ms: float | None
+    kbps: float
+    level_dbov: float | None
+    mos: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class LinkMeasured:
+    """``voicertc.link``: how the call's packets fare, once a second.
+
+    ``inbound`` is what comes from the client, ``outbound`` what we send and it reports of.
+    """
+
+    inbound: LinkFlow
+    outbound: LinkFlow
     round_trip_ms: float | None
 
 

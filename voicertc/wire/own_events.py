@@ -5,7 +5,7 @@ Clients are told only of those that they have asked for; ``docs/events.md`` show
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import asdict, fields
 
 from ..core import facts
 from .responses import ServerEvent
@@ -68,11 +68,11 @@ def tool(fact: facts.ToolProgressed) -> ServerEvent:
 
 
 def link(fact: facts.LinkMeasured) -> ServerEvent:
-    """Return ``voicertc.link``: ``inbound`` is what comes from the client, ``outbound`` what it reports."""
+    """Return ``voicertc.link``: ``inbound`` is what comes from the client, ``outbound`` what we send."""
     return {
         "type": "voicertc.link",
-        "inbound": {"loss": fact.in_loss, "jitter_ms": fact.in_jitter_ms, "kbps": fact.in_kbps},
-        "outbound": {"loss": fact.out_loss, "jitter_ms": fact.out_jitter_ms, "kbps": fact.out_kbps},
+        "inbound": asdict(fact.inbound),
+        "outbound": asdict(fact.outbound),
         "round_trip_ms": fact.round_trip_ms,
     }
 
