@@ -71,4 +71,4 @@ async def answering(
         try:
             yield str(server.make_url("/prefix")), calls
         finally:
-            await asyncio.gather(*(call.peer.close() for call in calls))
+            await asyncio.gather(*(call.close() for call in calls))

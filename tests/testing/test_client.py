@@ -109,7 +109,7 @@ async def test_a_call_that_ends_while_something_is_said_is_an_error() -> None:
     async with call() as (owner, client):
         speaking = asyncio.create_task(client.say(tone(5.0, 16_000)))
         await owner.when(lambda: len(owner.frames) > 3)
-        await owner.peer.close()
+        await owner.close()
         with pytest.raises(ConnectionError):
             await speaking
 
@@ -145,4 +145,4 @@ async def test_a_server_that_answers_and_then_is_silent_is_a_timeout() -> None:
     with pytest.raises(TimeoutError):
         async with HeadlessClient(answer, ClientOptions(connect_timeout=0.5)):
             pass
-    await owner.peer.close()
+    await owner.close()
