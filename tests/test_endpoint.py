@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 from fastapi import FastAPI, Request, Response
 
-from voicertc import AgentRequest, ClientError, Endpoint, Settings, create_app
+from voicertc import AgentRequest, ClientError, Endpoint, Settings, SettingsError, create_app
 from voicertc.agents.base import Agent, as_agent
 from voicertc.session.session import Services
 from voicertc.settings.sections import AgentSection, LimitsSection, RtcSection
@@ -184,3 +184,14 @@ async def test_it_mounts_into_another_aiohttp_application(aiohttp_client) -> Non
         assert hung_up.status == 200
     greeting = done.event["response"]["output"][0]["content"][0]["transcript"]
     assert greeting == "Welcome aboard."
+
+
+async def test_a_udp_port_that_is_taken_is_told_at_the_start() -> None:
+    first = Endpoint(Settings(), services=services())
+    await first.start()
+    taken = int(first.media.split()[2])
+    second = Endpoint(Settings(rtc=RtcSection(udp_port=taken)), services=services())
+    with pytest.raises(SettingsError, match=r"rtc\.udp_port"):
+        await second.start()
+    await second.close()
+    await first.close()

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 from . import __version__, logs
 from .agents.base import Agent, AgentFunction, as_agent
 from .agents.loading import load_agent
+from .audio.sounds import SoundSet, load_all
 from .calls.call import Call, Door
 from .calls.opening import Opening
 from .calls.sideband import Sideband
@@ -25,7 +26,7 @@ from .calls.socket_call import SocketCall
 from .core.options import SessionOptions
 from .errors import ClientError
 from .rtc.ice import TrickledCandidate
-from .rtc.microphone import BUFFER_DELAY
+from .rtc.media_plane import MediaPlane
 from .services import Service, ServiceSet
 from .session.session import Services, SessionSetup
 from .settings import Settings
@@ -84,6 +85,7 @@ class Endpoint:
         self._given_services = services
         self._services: Services | None = None
         self._rtc_options = self._settings.rtc_options()
+        self._plane: MediaPlane | None = None
         self._setup = SessionSetup()
         self._is_closed = False
         self._starting = asyncio.Lock()
@@ -94,6 +96,11 @@ class Endpoint:
     def services(self) -> tuple[Service, ...]:
         """What hears, thinks and speaks, for the operator; known after ``start``."""
         return self._service_set.lines
+
+    @property
+    def media(self) -> str:
+        """How sound is carried, for the operator; known after ``start``."""
+        return self._plane.description if self._plane else ""
 
     @property
     def calls(self) -> tuple[str, ...]:
@@ -113,11 +120,19 @@ class Endpoint:
         return ended[0] if ended else None
 
     async def start(self) -> None:
-        """Load what all calls share; a second start does nothing."""
+        """Load what all calls share; a second start does nothing.
+
+        Raises ``SettingsError`` for a UDP port that is taken and a sound file that cannot be read.
+        """
         async with self._starting:
             if self._services is None:
+                if self._plane is None:
+                    self._plane = MediaPlane(self._rtc_options)
+                self._plane.open()
+                audio = self._settings.audio
+                sounds = await asyncio.to_thread(load_all, audio.thinking_sound, audio.ambient_sound)
                 self._services = self._given_services or await self._service_set.start()
-                self._setup = self._session_setup(self._services.agent)
+                self._setup = self._session_setup(self._services.agent, sounds)
 
     async def close(self) -> None:
         """End all calls with a goodbye and free everything; may be called twice. There is no way back."""
@@ -133,6 +148,8 @@ class Endpoint:
         for _, timer in self._ended.values():
             timer.cancel()
         self._ended.clear()
+        if self._plane:
+            self._plane.close()
         await self._service_set.close()
         self._services = None
 
@@ -160,9 +177,10 @@ class Endpoint:
         opening = await self._free_line(session)
         call_id = opening.call_id
         with logs.bind(call=call_id, session=opening.session_id):
-            conversation = opening.session(hearing_delay=BUFFER_DELAY)
+            assert self._plane is not None, "who has a line has started"
+            conversation = opening.session(hearing_delay=self._plane.hearing_delay)
             bit_rate = self._settings.audio.bit_rate
-            call = Call(call_id, conversation, self._rtc_options, bit_rate=bit_rate, door=door)
+            call = Call(call_id, conversation, self._plane, self._rtc_options, bit_rate=bit_rate, door=door)
             self._begin(call, owner)
             try:
                 sdp = await call.answer(offer_sdp, is_loopback_client=is_loopback_client)
@@ -260,7 +278,7 @@ class Endpoint:
         self._calls[call.id] = _Line(call, task, owner)
         task.add_done_callback(lambda done: self._forget(call.id, done))
 
-    def _session_setup(self, agent: Agent) -> SessionSetup:
+    def _session_setup(self, agent: Agent, sounds: SoundSet) -> SessionSetup:
         options = self._settings.conversation_options()
         if self._settings.agent.greeting == "default" and agent.greeting is not None:
             options = replace(options, phrases=replace(options.phrases, greeting=agent.greeting))
@@ -269,6 +287,7 @@ class Endpoint:
             session=self._settings.session_options(),
             journal_dir=self._settings.journal.dir,
             version=__version__,
+            sounds=sounds,
         )
 
     def _forget(self, call_id: str, task: asyncio.Task[None]) -> None:

@@ -15,7 +15,7 @@ import signal
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 
 from aiohttp import web
@@ -58,7 +58,8 @@ async def serve(settings: Settings, say: Callable[[str], None], *, dev: bool = F
         endpoint = Endpoint(settings, agent=agent)
         # Behind a proxy it has names that only the proxy knows.
         is_local = settings.server.host in _LOOPBACK and not settings.server.trusted_proxies
-        app = assemble(endpoint, settings.server, is_local=is_local)
+        told = settings.client_ice_servers()
+        app = assemble(endpoint, settings.server, ice_servers=told, is_local=is_local)
         runner = web.AppRunner(
             app,
             handle_signals=False,
@@ -69,7 +70,7 @@ async def serve(settings: Settings, say: Callable[[str], None], *, dev: bool = F
         try:
             if await _unless(stopping, runner.setup()):
                 await web.SockSite(runner, listener, ssl_context=context, backlog=128).start()
-                for line in _start_up_lines(settings, listener, endpoint.services, dev=dev):
+                for line in _start_up_lines(settings, listener, endpoint, dev=dev):
                     say(line)
                 await stopping.wait()
         finally:
@@ -78,11 +79,12 @@ async def serve(settings: Settings, say: Callable[[str], None], *, dev: bool = F
 
 
 def _start_up_lines(
-    settings: Settings, listener: socket.socket, services: Iterable[Service], *, dev: bool
+    settings: Settings, listener: socket.socket, endpoint: Endpoint, *, dev: bool
 ) -> list[str]:
     """Return what the operator should know: where it is, who hears, thinks and speaks, what to change."""
     lines = [f"voicertc {__version__} is ready: {' '.join(_urls(settings, listener))}"]
-    lines += [_service_line(service) for service in services]
+    lines += [_service_line(service) for service in endpoint.services]
+    lines.append(f"  {'carries':<9} {endpoint.media}")
     if not any(settings.engine(stage) == "openai" for stage in ("stt", "llm", "tts")):
         lines.append("  Set OPENAI_API_KEY to hear, think and speak with OpenAI, or name an engine for each:")
     else:

@@ -10,7 +10,7 @@ import numpy as np
 
 from voicertc.audio.pcm import PcmFrame, Samples
 from voicertc.audio.playout import PlayoutBuffer
-from voicertc.rtc.peer import Peer, RtcOptions
+from voicertc.rtc.peer import CallAudio, MediaPlane, Peer, RtcOptions
 from voicertc.testing.client import ClientOptions, HeadlessClient
 
 DEADLINE = 10.0
@@ -29,12 +29,18 @@ def pitch(samples: Samples, rate_hz: int) -> float:
 class Owner:
     """Listens to a peer, to its client's sound and to its playout."""
 
-    def __init__(self, options: RtcOptions | None = None, **more: object) -> None:
+    def __init__(self, options: RtcOptions | None = None, *, only_public: bool = False) -> None:
         self.log: list[tuple[str, ...]] = []
         self.messages: list[str | bytes] = []
         self.frames: list[PcmFrame] = []
         self.playout = PlayoutBuffer(self)
-        self.peer = Peer(self.playout, self.hear, self, options, name="call-1", **more)  # type: ignore[arg-type]
+        options = options or RtcOptions()
+        self.plane = MediaPlane(options, only_public=only_public)
+        self.peer = Peer(CallAudio(self.playout, self.hear), self, self.plane, options, name="call-1")
+
+    async def close(self) -> None:
+        await self.peer.close()
+        self.plane.close()
 
     async def until(self, *what: str) -> None:
         """Wait until this was noted."""
@@ -102,4 +108,4 @@ async def call(
             await owner.until("connected")
             yield owner, client
     finally:
-        await owner.peer.close()
+        await owner.close()

@@ -55,7 +55,7 @@ async def test_a_microphone_may_be_brought_later(bare: RTCPeerConnection) -> Non
     transceiver.direction = "sendrecv"
     assert "a=sendrecv" in await go_on(bare, owner)
     await owner.when(lambda: len(owner.frames) > 5)
-    await owner.peer.close()
+    await owner.close()
 
 
 async def test_a_client_may_ask_for_our_voice_later(bare: RTCPeerConnection) -> None:
@@ -75,7 +75,7 @@ async def test_a_client_may_ask_for_our_voice_later(bare: RTCPeerConnection) -> 
         frame = await asyncio.wait_for(tracks[0].recv(), 5)  # type: ignore[attr-defined]  # aiortc's tracks
         loud += bool(np.abs(frame.to_ndarray()).max() > 4000)
     await owner.until("playout_drained", "reply")
-    await owner.peer.close()
+    await owner.close()
 
 
 async def test_messages_go_on_when_a_connection_is_negotiated_again() -> None:
@@ -114,7 +114,7 @@ async def test_an_address_that_comes_later_is_tried() -> None:
             [TrickledCandidate(f"candidate:1 1 udp 99 127.0.0.1 {port} typ host", "0")]
         )
         check = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(there, 2000), 5)
-        await owner.peer.close()
+        await owner.close()
         await owner.peer.add_candidates([TrickledCandidate("candidate:what", "0")])
     assert check[4:8] == b"\x21\x12\xa4\x42"  # STUN (RFC 8489 §5)
 
@@ -132,7 +132,7 @@ async def test_addresses_of_another_ice_session_are_refused_and_too_many_left_ou
     assert (caught.value.status, caught.value.code) == (422, "ice_restart_unsupported")
     (connection,) = aiortc_patch._connections(owner.peer._connection.pc)
     assert len(connection.remote_candidates) == MAX_CANDIDATES
-    await owner.peer.close()
+    await owner.close()
 
 
 async def test_another_connection_takes_the_place_of_a_lost_one_and_time_goes_on() -> None:
@@ -156,3 +156,34 @@ async def test_another_connection_takes_the_place_of_a_lost_one_and_time_goes_on
     positions = [frame.position for frame in owner.frames]
     assert all(after > before for before, after in pairwise(positions))
     assert positions[n_before] - positions[n_before - 1] > 0.4 * 16_000
+
+
+async def test_a_connection_on_another_network_takes_over_without_a_gap() -> None:
+    """The one before carries on until the new one is up; then it frees itself, and nobody is told."""
+    async with call() as (owner, former):
+        await former.channel_opened()
+        await owner.until("channel_opened")
+        owner.speak(tone(3.0, 24_000))
+        speaking = asyncio.create_task(former.say(tone(3.0, 16_000)))
+        await owner.when(lambda: len(owner.frames) > 20)
+        owner.peer = owner.peer.successor()
+        owner.peer.send('{"type": "still on the former one"}')
+        assert (await former.next_event()).type == "still on the former one"
+        async with HeadlessClient(owner.answer) as client:
+            await owner.when(lambda: owner.log.count(("connected",)) == 2)
+            n_before = len(owner.frames)
+            await client.say(tone(0.5, 16_000))
+            await owner.until("playout_drained", "reply")
+            await owner.when(lambda: not former.is_connected)
+            with pytest.raises(ConnectionError):
+                await speaking
+            arrivals = [packet.at for packet in former.packets], [packet.at for packet in client.packets]
+            handover = arrivals[1][0] - arrivals[0][-1]
+            heard = former.reply_audio() + client.reply_audio()
+            n_loud = sum(np.abs(frame.samples).max() > 4000 for frame in heard)
+    assert handover < 0.045, "at most one packet's time more than between any two"
+    assert 149 <= n_loud <= 153, "all of the reply, nothing twice"
+    positions = [frame.position for frame in owner.frames]
+    assert all(after >= before + 320 for before, after in pairwise(positions))
+    assert positions[n_before] - positions[n_before - 1] < 0.2 * 16_000
+    assert [entry for entry in owner.log if entry[0] in ("away", "closed")] == []

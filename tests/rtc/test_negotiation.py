@@ -52,7 +52,7 @@ def test_aiortc_sees_sound_and_messages_only() -> None:
 
 def test_video_is_answered_inactive_in_its_place_whatever_its_codec() -> None:
     read = Offer.read(offer(audio("0"), video("1"), video("2", "AV1/90000"), data("3")))
-    answer = read.answer(answer_of_aiortc(read))
+    answer = read.answer(answer_of_aiortc(read), uses_dtx=True)
     assert shape(answer) == [
         "a=group:BUNDLE 0 1 2 3",
         "audio 5000 0",
@@ -68,7 +68,7 @@ def test_video_is_answered_inactive_in_its_place_whatever_its_codec() -> None:
 
 def test_a_second_audio_section_is_answered_inactive() -> None:
     read = Offer.read(offer(audio("0", codecs="pcmu"), audio("1"), audio("2")))
-    assert shape(read.answer(answer_of_aiortc(read)))[1:] == [
+    assert shape(read.answer(answer_of_aiortc(read), uses_dtx=True))[1:] == [
         "audio 9 inactive 0",
         "audio 5000 1",
         "audio 9 inactive 2",
@@ -78,7 +78,7 @@ def test_a_second_audio_section_is_answered_inactive() -> None:
 def test_a_section_the_client_gave_up_is_rejected() -> None:
     gone = video("1").replace("m=video 9", "m=video 0")
     read = Offer.read(offer(audio("0"), gone, data("2")))
-    assert shape(read.answer(answer_of_aiortc(read))) == [
+    assert shape(read.answer(answer_of_aiortc(read), uses_dtx=True)) == [
         "a=group:BUNDLE 0 2",
         "audio 5000 0",
         "video 0 inactive 1",
@@ -102,7 +102,7 @@ def test_the_bundles_first_section_gives_its_transport_to_those_that_are_used() 
 
 def test_without_a_bundle_there_is_none_in_the_answer_and_video_is_rejected() -> None:
     read = Offer.read(offer(audio("0"), video("1"), data("2"), bundle=None))
-    assert shape(read.answer(answer_of_aiortc(read))) == [
+    assert shape(read.answer(answer_of_aiortc(read), uses_dtx=True)) == [
         "audio 5000 0",
         "video 0 inactive 1",
         "application 5000 2",
@@ -112,7 +112,7 @@ def test_without_a_bundle_there_is_none_in_the_answer_and_video_is_rejected() ->
 def test_what_is_no_data_channel_is_rejected() -> None:
     other = "m=application 9 TCP/MRCPv2 1\r\na=mid:5\r\n"
     read = Offer.read(offer(audio("0"), other, data("2")))
-    assert shape(read.answer(answer_of_aiortc(read)))[1:] == [
+    assert shape(read.answer(answer_of_aiortc(read), uses_dtx=True))[1:] == [
         "audio 5000 0",
         "application 0 inactive 5",
         "application 5000 2",
@@ -192,3 +192,17 @@ def test_an_offer_goes_on_with_another_on_the_same_transport() -> None:
     assert not Offer.read(offer(audio("1"), data("0"))).continues(first)
     assert not Offer.read(offer(audio("0", lines=transport("new")), data("1"))).continues(first)
     assert (first.has_ufrag("frag"), first.has_ufrag("fra")) == (True, False)
+
+
+def test_the_answer_asks_for_error_correction_and_for_no_silence() -> None:
+    read = Offer.read(offer(audio("0"), data("1")))
+    opus = "a=mid:0\r\na=rtpmap:111 opus/48000/2\r\na=fmtp:111 stereo=1"
+    given = answer_of_aiortc(read).replace("a=mid:0", opus)
+    for uses_dtx, parameters in (
+        (True, "minptime=10;useinbandfec=1;usedtx=1"),
+        (False, "minptime=10;useinbandfec=1"),
+    ):
+        lines = read.answer(given, uses_dtx=uses_dtx).splitlines()
+        at = next(n for n, line in enumerate(lines) if line.startswith("a=rtpmap:111 "))
+        assert lines[at + 1] == f"a=fmtp:111 {parameters}"
+        assert sum(line.startswith("a=fmtp:") for line in lines) == 1

@@ -76,7 +76,7 @@ async def test_the_answer_is_passive_speaks_opus_alone_and_names_loopback(bare: 
     bare.addTrack(AudioStreamTrack())
     owner = Owner()
     answer = await owner.answer(await offer_of(bare))
-    await owner.peer.close()
+    await owner.close()
     lines = answer.splitlines()
     assert [line for line in lines if line.startswith(("a=setup", "a=rtpmap", "a=sendrecv"))] == [
         "a=sendrecv",
@@ -101,7 +101,7 @@ async def test_a_client_elsewhere_is_not_offered_loopback(
         )
         owner = Owner()
         assert (" 127.0.0.1 " in await owner.peer.answer(text)) == is_offered
-        await owner.peer.close()
+        await owner.close()
 
 
 async def test_an_offer_without_candidates_connects() -> None:
@@ -112,7 +112,7 @@ async def test_an_offer_without_candidates_connects() -> None:
 
     async with HeadlessClient(answer):
         await owner.until("connected")
-    await owner.peer.close()
+    await owner.close()
 
 
 async def test_an_offer_with_nothing_but_mdns_names_connects() -> None:
@@ -125,14 +125,14 @@ async def test_an_offer_with_nothing_but_mdns_names_connects() -> None:
 
     async with HeadlessClient(answer):
         await owner.until("connected")
-    await owner.peer.close()
+    await owner.close()
 
 
 async def test_an_announced_address_is_what_clients_are_told(bare: RTCPeerConnection) -> None:
     bare.addTrack(AudioStreamTrack())
     owner = Owner(RtcOptions(announced_address="203.0.113.4"))
     answer = await owner.answer(await offer_of(bare))
-    await owner.peer.close()
+    await owner.close()
     hosts = {line.split(" ")[4] for line in answer.splitlines() if line.startswith("a=candidate")}
     assert {host for host in hosts if "." in host} <= {"203.0.113.4", "127.0.0.1"}
 
@@ -152,7 +152,7 @@ async def test_a_client_that_only_sends_is_heard_and_replies_pass_unheard(bare: 
     owner.speak(tone(0.1, 24_000))
     await owner.until("playout_drained", "reply")
     await owner.when(lambda: len(owner.frames) > 3)
-    await owner.peer.close()
+    await owner.close()
 
 
 async def test_a_client_that_only_listens_is_spoken_to(bare: RTCPeerConnection) -> None:
@@ -165,7 +165,7 @@ async def test_a_client_that_only_listens_is_spoken_to(bare: RTCPeerConnection) 
     for _ in range(10):
         await tracks[0].recv()
     await owner.until("playout_drained", "reply")
-    await owner.peer.close()
+    await owner.close()
     assert owner.frames == []
 
 
@@ -181,7 +181,7 @@ async def test_a_client_without_sound_either_way_still_has_its_messages(bare: RT
     assert await asyncio.wait_for(received.get(), 5) == "hello"
     channel.send(b"\x00\x01")
     await owner.when(lambda: owner.messages == [b"\x00\x01"])
-    await owner.peer.close()
+    await owner.close()
 
 
 async def test_video_is_declined_and_the_call_goes_on(bare: RTCPeerConnection) -> None:
@@ -193,7 +193,7 @@ async def test_video_is_declined_and_the_call_goes_on(bare: RTCPeerConnection) -
     answer = await connect(bare, owner)
     await owner.until("channel_opened")
     await owner.when(lambda: len(owner.frames) > 3)
-    await owner.peer.close()
+    await owner.close()
     assert [line.split(" ")[0] for line in answer.splitlines() if line.startswith("m=")] == [
         "m=audio",
         "m=video",
@@ -219,7 +219,7 @@ async def test_a_client_that_likes_another_codec_best_is_given_opus() -> None:
         owner.speak(tone(0.3, 24_000))
         await owner.until("playout_drained", "reply")
         await owner.when(lambda: any(packet.payload != SILENCE for packet in client.packets))
-    await owner.peer.close()
+    await owner.close()
 
 
 async def test_other_channels_are_left_alone_and_none_is_needed(bare: RTCPeerConnection) -> None:
@@ -229,7 +229,7 @@ async def test_other_channels_are_left_alone_and_none_is_needed(bare: RTCPeerCon
     await connect(bare, owner)
     await owner.when(lambda: len(owner.frames) > 10)
     owner.peer.send("nobody gets this")
-    await owner.peer.close()
+    await owner.close()
     assert owner.log == [("connected",)]
 
 
@@ -266,13 +266,13 @@ async def test_a_hang_up_is_told_once_and_closing_twice_is_nothing() -> None:
     async with call() as (owner, client):
         await client.close()
         await owner.until("closed", "closed")
-        await asyncio.gather(owner.peer.close(), owner.peer.close())
+        await asyncio.gather(owner.close(), owner.close())
     assert owner.log.count(("closed", "closed")) == 1
 
 
 async def test_who_closes_a_peer_is_not_told_of_it() -> None:
     async with call() as (owner, client):
-        await owner.peer.close()
+        await owner.close()
         await owner.when(lambda: not client.is_connected)
     assert not [entry for entry in owner.log if entry[0] == "closed"]
 
@@ -282,7 +282,7 @@ async def test_a_client_that_never_connects_is_given_up(bare: RTCPeerConnection)
     owner = Owner(RtcOptions(connect_timeout=0.2))
     await owner.answer(await offer_of(bare))
     await owner.until("closed", "never_connected")
-    await owner.peer.close()
+    await owner.close()
 
 
 async def test_a_client_that_falls_silent_is_away_and_comes_back() -> None:
@@ -324,7 +324,7 @@ async def test_a_fault_in_the_owners_ear_ends_the_call_and_says_so(caplog: pytes
     owner = Faulty()
     async with HeadlessClient(owner.answer):
         await owner.until("closed", "failed")
-    await owner.peer.close()
+    await owner.close()
     assert [record.message for record in caplog.records if record.levelname == "ERROR"] == ["peer_failed"]
 
 
@@ -360,7 +360,7 @@ async def test_a_bad_offer_is_the_clients_mistake_and_closes_the_peer(text: str)
     owner = Owner()
     with pytest.raises(ClientError):
         await owner.answer(text)
-    await owner.peer.close()
+    await owner.close()
     assert asyncio.all_tasks() == {asyncio.current_task()}
     assert owner.log == []
 
@@ -373,5 +373,5 @@ async def test_all_calls_of_a_process_share_a_certificate(bare: RTCPeerConnectio
         owner = Owner()
         answer = await owner.answer(text)
         prints.add(next(line for line in answer.splitlines() if "fingerprint:sha-256" in line))
-        await owner.peer.close()
+        await owner.close()
     assert len(prints) == 1

@@ -22,7 +22,7 @@ from ..core.options import SessionOptions
 from ..errors import ClientError
 from ..rtc.ice import TrickledCandidate
 from ..rtc.negotiation import Offer
-from ..rtc.peer import Peer, RtcOptions
+from ..rtc.peer import CallAudio, MediaPlane, Peer, RtcOptions
 from ..session.session import Session
 from ..wire import RealtimeWire, RtviWire
 from ..wire.received import AudioAppended, Received, SpeechSubmitted, Told
@@ -80,6 +80,7 @@ class Call:
         self,
         call_id: str,
         session: Session,
+        plane: MediaPlane,
         options: RtcOptions,
         *,
         bit_rate: int,
@@ -89,9 +90,8 @@ class Call:
         self.session = session
         if door is Door.RTVI:
             options = replace(options, close_after=max(options.close_after, _RECONNECT_WAIT))
-        self._peer = Peer(
-            session.playout, session.hear, self, options, name=call_id, channel=door, bit_rate=bit_rate
-        )
+        audio = CallAudio(session.playout, session.hear, session.sounds, session.is_idle, bit_rate)
+        self._peer = Peer(audio, self, plane, options, name=call_id, channel=door)
         self.link = LinkWatch(self._peer, session.tell)
         """Sidebands of the call may follow it, too."""
         self._wire = _wire(door, session.id)
@@ -146,16 +146,16 @@ class Call:
         self.session.ended.set()
 
     async def _reconnect(self, offer_sdp: str, *, is_loopback_client: bool) -> str:
-        """Let another connection take the place of this one; meanwhile nobody is there to hear."""
+        """Let another connection take the place of this one, which goes on meanwhile if it still can."""
         Offer.read(offer_sdp)  # what is no offer costs nobody a connection
         logs.event(_log, logging.INFO, "call_reconnected")
-        lost, self._peer = self._peer, self._peer.successor()
+        is_heard = self._peer.is_heard
+        self._peer = self._peer.successor()
         self.link.moved(self._peer)
         self._is_channel_open = False
-        if self._is_media_up:
+        if self._is_media_up and not is_heard:
             self._is_media_up = False
             self.session.post(events.ClientAway())
-        await lost.close()
         try:
             return await self._peer.answer(offer_sdp, is_loopback_client=is_loopback_client)
         except BaseException:
@@ -173,7 +173,8 @@ class Call:
         for unsubscribe in self._unsubscribe:
             unsubscribe()
         seconds = self._loop.time() - self._began
-        logs.event(_log, logging.INFO, "call_ended", reason=self._reason, seconds=round(seconds, 1))
+        link = self.link.summary()
+        logs.event(_log, logging.INFO, "call_ended", reason=self._reason, seconds=round(seconds, 1), **link)
 
     # --- what the peer tells (PeerListener) -----------------------------------------------------
 

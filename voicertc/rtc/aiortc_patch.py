@@ -1,96 +1,125 @@
 """Everything that aiortc and aioice do not offer in public: the only file that touches their private parts.
 
-Both are pinned exactly in ``pyproject.toml``. Importing this module checks every private name below and
-raises ``ImportError`` naming the missing one, so that an upgrade fails at start and not in a call. Nothing is
-patched globally: each function changes one object of one call.
+Both are pinned exactly in ``pyproject.toml``. Importing this module looks every private name up; if one is
+missing, ``MISSING`` names it and nothing else here may be called: calls then run on the public API, at a
+higher cost (``connection``). Nothing is patched globally: each function changes one object of one call.
 
 Read in aiortc 1.16.0 and aioice 0.13.0:
 
     RTCPeerConnection ─┬─ __certificates
                        ├─ __iceTransports ─ RTCIceTransport._connection = aioice.Connection
-                       │                    ├─ get_component_candidates(addresses)
-                       │                    ├─ _protocols ─ datagram_received()
-                       │                    └─ _nominated[1] ─ protocol, remote_addr
+                       │                    ├─ get_component_candidates(addresses): where sockets are opened
+                       │                    ├─ _protocols ─ datagram_received(): where all arrives
+                       │                    └─ _nominated[1] ─ protocol, remote_addr: where all leaves
                        └─ RTCRtpReceiver/-Sender.transport = RTCDtlsTransport ─ _rx_srtp, _tx_srtp
 """
 
 from __future__ import annotations
 
 import asyncio
+import importlib
 import random
-import struct
+import secrets
 import time
-from collections.abc import Callable, Iterable
-from typing import TypeAlias
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, TypeAlias
 
-import aioice
-import aiortc
 import pylibsrtp
-from aioice.candidate import Candidate
-from aioice.ice import Connection, StunProtocol, get_host_addresses
+from aioice import Candidate, Connection
 from aiortc import (
     RTCCertificate,
+    RTCIceTransport,
     RTCPeerConnection,
-    RTCRtpReceiver,
     RTCRtpSender,
     RTCRtpTransceiver,
-    clock,
 )
-from aiortc.rtcdtlstransport import RTCDtlsTransport, State
-from aiortc.rtcicetransport import RTCIceTransport
-from aiortc.rtcrtpreceiver import StreamStatistics
 
+from . import rtp
+from .counters import ReceiverReport
 from .pacing import RTP_HZ
+from .udp_port import UdpPort
 
 LOOPBACK = "127.0.0.1"
 
-_RTP_HEADER = struct.Struct("!HHII")
-
 _CERTIFICATE_LIFE = 7 * 24 * 3600.0
 """Seconds one certificate is used: aiortc makes them valid for 30 days."""
+_UFRAG_CHARACTERS = 8
+"""aioice's own have four: among a thousand calls of one port two of a kind are to be expected then."""
+_N_SOURCES = 8
+"""Synchronization sources that one client may have over the time, each with statistics of its own."""
+_LEVEL_URI = "urn:ietf:params:rtp-hdrext:ssrc-audio-level"
+_DUPLICATE = "replay check failed"
+"""How libsrtp's error begins for a packet that came before."""
 
-_PRIVATE: tuple[tuple[type, str], ...] = (
-    (RTCPeerConnection, "_RTCPeerConnection__certificates"),
-    (RTCPeerConnection, "_RTCPeerConnection__iceTransports"),
-    (RTCIceTransport, "_connection"),
-    (Connection, "_protocols"),
-    (Connection, "get_component_candidates"),
-    (StunProtocol, "datagram_received"),
-    (Connection, "_nominated"),
-    (RTCDtlsTransport, "_state"),
-    (RTCDtlsTransport, "_rx_srtp"),
-    (RTCDtlsTransport, "_tx_srtp"),
-    (RTCRtpSender, "_ssrc"),
-    (RTCRtpSender, "_RTCRtpSender__rtt"),
-    (RTCRtpSender, "_RTCRtpSender__ntp_timestamp"),
-    (RTCRtpSender, "_RTCRtpSender__rtp_timestamp"),
-    (RTCRtpSender, "_RTCRtpSender__packet_count"),
-    (RTCRtpSender, "_RTCRtpSender__octet_count"),
-    (RTCRtpTransceiver, "_codecs"),
-    (RTCRtpReceiver, "_RTCRtpReceiver__remote_streams"),
-    (RTCRtpReceiver, "_RTCRtpReceiver__stop_decoder"),
-    (StreamStatistics, "add"),
+_PRIVATE: tuple[tuple[str, str, str], ...] = (
+    ("aiortc", "RTCPeerConnection", "_RTCPeerConnection__certificates"),
+    ("aiortc", "RTCPeerConnection", "_RTCPeerConnection__iceTransports"),
+    ("aiortc", "RTCIceTransport", "_connection"),
+    ("aioice", "Connection", "_protocols"),
+    ("aioice", "Connection", "get_component_candidates"),
+    ("aioice", "Connection", "_local_username"),
+    ("aioice", "Connection", "_nominated"),
+    ("aioice", "Connection", "stun_server"),
+    ("aioice.ice", "StunProtocol", "datagram_received"),
+    ("aioice.ice", "StunProtocol", "connection_made"),
+    ("aioice.ice", "get_host_addresses", ""),
+    ("aioice.ice", "server_reflexive_candidate", ""),
+    ("aioice.candidate", "candidate_foundation", ""),
+    ("aioice.candidate", "candidate_priority", ""),
+    ("aiortc.clock", "current_ntp_time", ""),
+    ("aiortc.rtcdtlstransport", "RTCDtlsTransport", "_state"),
+    ("aiortc.rtcdtlstransport", "RTCDtlsTransport", "_rx_srtp"),
+    ("aiortc.rtcdtlstransport", "RTCDtlsTransport", "_tx_srtp"),
+    ("aiortc.rtcdtlstransport", "RTCDtlsTransport", "_register_rtp_receiver"),
+    ("aiortc.rtcdtlstransport", "State", "CONNECTED"),
+    ("aiortc", "RTCRtpSender", "_ssrc"),
+    ("aiortc", "RTCRtpSender", "_handle_rtcp_packet"),
+    ("aiortc", "RTCRtpSender", "_RTCRtpSender__rtt"),
+    ("aiortc", "RTCRtpSender", "_RTCRtpSender__ntp_timestamp"),
+    ("aiortc", "RTCRtpSender", "_RTCRtpSender__rtp_timestamp"),
+    ("aiortc", "RTCRtpSender", "_RTCRtpSender__packet_count"),
+    ("aiortc", "RTCRtpSender", "_RTCRtpSender__octet_count"),
+    ("aiortc", "RTCRtpTransceiver", "_codecs"),
+    ("aiortc", "RTCRtpTransceiver", "_headerExtensions"),
+    ("aiortc", "RTCRtpReceiver", "_run_rtcp"),
+    ("aiortc", "RTCRtpReceiver", "_RTCRtpReceiver__remote_streams"),
+    ("aiortc", "RTCRtpReceiver", "_RTCRtpReceiver__rtcp_task"),
+    ("aiortc", "RTCRtpReceiver", "_RTCRtpReceiver__started"),
+    ("aiortc.rtcrtpreceiver", "StreamStatistics", "add"),
 )
+"""Module, class or function, attribute (none for functions)."""
 
 
-def missing_names(names: Iterable[tuple[type, str]] = _PRIVATE) -> list[str]:
-    """Return those private names that the installed versions do not have, as ``Class.name``.
+def missing_names(names: Iterable[tuple[str, str, str]] = _PRIVATE) -> tuple[str, ...]:
+    """Return those private names that the installed versions do not have, as ``module.Class.name``.
 
     A name counts if the class has it or its ``__init__`` mentions it, which is where both libraries make
     their attributes.
     """
-    return [
-        f"{owner.__name__}.{name}"
-        for owner, name in names
-        if not hasattr(owner, name) and name not in owner.__init__.__code__.co_names  # type: ignore[misc]  # a class's own
-    ]
+    return tuple(".".join(filter(None, name)) for name in names if not _is_there(*name))
 
 
-if _missing := missing_names():
-    raise ImportError(
-        f"voicertc needs aiortc 1.16.0 and aioice 0.13.0; aiortc {aiortc.__version__} and aioice "
-        f"{aioice.__version__} lack {', '.join(_missing)}. Install the pinned versions."
-    )
+def _is_there(module: str, owner: str, attribute: str) -> bool:
+    try:
+        found = getattr(importlib.import_module(module), owner)
+    except (ImportError, AttributeError):
+        return False
+    return not attribute or hasattr(found, attribute) or attribute in found.__init__.__code__.co_names
+
+
+MISSING = missing_names()
+"""What the installed versions lack; empty with the pinned ones."""
+
+if not MISSING:
+    from aioice.candidate import candidate_foundation, candidate_priority
+    from aioice.ice import StunProtocol, get_host_addresses, server_reflexive_candidate
+    from aiortc.clock import current_ntp_time
+    from aiortc.rtcdtlstransport import RTCDtlsTransport, State
+    from aiortc.rtcrtpreceiver import StreamStatistics
+
+if TYPE_CHECKING:
+    from aiortc.rtcrtpparameters import RTCRtpReceiveParameters
+    from aiortc.rtp import AnyRtcpPacket
 
 # --- the certificate ----------------------------------------------------------------------------
 
@@ -119,6 +148,16 @@ def _connections(pc: RTCPeerConnection) -> list[Connection]:
     return [transport._connection for transport in transports]
 
 
+def host_addresses() -> list[str]:
+    """Return the machine's addresses that aioice would offer, 127.0.0.1 if there is none."""
+    return get_host_addresses(use_ipv4=True, use_ipv6=True) or [LOOPBACK]
+
+
+def has_only_loopback() -> bool:
+    """Whether this machine has no address that aioice would offer."""
+    return host_addresses() == [LOOPBACK]
+
+
 def offer_loopback(pc: RTCPeerConnection, *, only: bool = False) -> None:
     """Let a connection gather 127.0.0.1 too, or nothing else; call it before ``setLocalDescription``.
 
@@ -139,45 +178,194 @@ def _gather_loopback(connection: Connection, only: bool) -> None:
     connection.get_component_candidates = get_component_candidates  # type: ignore[method-assign]  # this one only
 
 
-def has_only_loopback() -> bool:
-    """Whether this machine has no address that aioice would offer."""
-    return not get_host_addresses(use_ipv4=True, use_ipv6=True)
+def share_port(pc: RTCPeerConnection, port: UdpPort) -> None:
+    """Let a connection use the port that all calls share instead of ports of its own.
+
+    Call it before ``offer_loopback`` and ``setLocalDescription``, which may then raise ``SettingsError``.
+    """
+    for connection in _connections(pc):
+        connection._local_username = secrets.token_hex(_UFRAG_CHARACTERS // 2)
+        _gather_from(connection, port)
+
+
+def _gather_from(connection: Connection, port: UdpPort) -> None:
+    gather = connection.get_component_candidates
+
+    async def get_component_candidates(
+        component: int, addresses: list[str], timeout: int = 5
+    ) -> list[Candidate]:
+        protocols = _join(connection, port, addresses)
+        connection._protocols += protocols
+        own = [protocol.local_candidate for protocol in protocols]
+        return own + await _gather_further(gather, connection, component, protocols, timeout)
+
+    connection.get_component_candidates = get_component_candidates  # type: ignore[method-assign]  # this one only
+
+
+def _join(connection: Connection, port: UdpPort, addresses: Sequence[str]) -> list[StunProtocol]:
+    protocols = []
+    for socket in port.open(addresses):
+        protocol = StunProtocol(connection)
+        lane = port.join(socket, connection.local_username, connection.local_password, protocol)
+        protocol.connection_made(lane)
+        protocol.local_candidate = Candidate(
+            foundation=candidate_foundation("host", "udp", socket.host),
+            component=1,
+            transport="udp",
+            priority=candidate_priority(1, "host"),
+            host=socket.host,
+            port=socket.port,
+            type="host",
+        )
+        protocols.append(protocol)
+    return protocols
+
+
+async def _gather_further(
+    gather: Callable[[int, list[str], int], Awaitable[list[Candidate]]],
+    connection: Connection,
+    component: int,
+    protocols: Sequence[StunProtocol],
+    timeout: int,
+) -> list[Candidate]:
+    """Ask STUN and TURN servers, which few servers have any use for, as aioice does."""
+    found: list[Candidate] = []
+    if connection.stun_server:
+        asked = [
+            asyncio.create_task(server_reflexive_candidate(protocol, connection.stun_server))
+            for protocol in protocols
+            if ":" not in protocol.local_candidate.host
+        ]
+        done, late = await asyncio.wait(asked, timeout=timeout) if asked else (set(), set())
+        found += [task.result()[0] for task in done if task.exception() is None]
+        for task in late:
+            task.cancel()
+    if connection.turn_server:
+        found += await gather(component, [], timeout)
+    return found
 
 
 # --- inbound ------------------------------------------------------------------------------------
 
+Taker: TypeAlias = Callable[[bytes, float], None]
+"""Takes a datagram and the monotonic time of its arrival, in seconds."""
 
-def watch_inbound(pc: RTCPeerConnection, callback: Callable[[], None]) -> None:
-    """Have ``callback`` called for every datagram that arrives: RTP, RTCP, STUN, DTLS.
 
-    Call it after ``setLocalDescription``, which opens the sockets. The callback runs inside the event loop's
-    reader: it must be quick and must not raise.
+def watch_inbound(pc: RTCPeerConnection, on_datagram: Callable[[float], None], take_rtp: Taker) -> None:
+    """Have ``on_datagram`` told of everything that arrives, and RTP given to ``take_rtp``, not to aiortc.
+
+    Call it after ``setLocalDescription``, which opens the sockets. Both are called inside the event loop's
+    reader: they must be quick and must not raise.
     """
     for connection in _connections(pc):
         for protocol in connection._protocols:
-            _watch(protocol, callback)
+            _divert(protocol, on_datagram, take_rtp)
 
 
-def _watch(protocol: StunProtocol, callback: Callable[[], None]) -> None:
+def _divert(protocol: StunProtocol, on_datagram: Callable[[float], None], take_rtp: Taker) -> None:
     receive = protocol.datagram_received
+    clock = time.monotonic
 
     def datagram_received(data: bytes | str, addr: tuple[object, ...]) -> None:
-        callback()
-        receive(data, addr)
+        assert isinstance(data, bytes)
+        now = clock()
+        on_datagram(now)
+        if rtp.is_rtp(data):
+            take_rtp(data, now)
+        elif data:
+            receive(data, addr)
 
     protocol.datagram_received = datagram_received  # type: ignore[method-assign]  # this one only
+
+
+class RtpInput:
+    """Takes a transceiver's RTP past aiortc's receiver, which keeps its reports (RFC 3550 §6.4) and its end.
+
+    Made before the connection is up: no decoder thread is started then. ``callback`` is given every packet of
+    the negotiated codec, with its time of arrival.
+    """
+
+    def __init__(
+        self, transceiver: RTCRtpTransceiver, callback: Callable[[rtp.RtpPacket, float], None]
+    ) -> None:
+        self._transceiver = transceiver
+        self._receiver = transceiver.receiver
+        self._callback = callback
+        self._streams: dict[int, StreamStatistics] = self._receiver._RTCRtpReceiver__remote_streams  # type: ignore[attr-defined]  # private
+        self._negotiated: tuple[frozenset[int], int] | None = None
+        self.n_bytes = 0
+        """Of all datagrams that were RTP."""
+        self.n_invalid = 0
+        """Datagrams that are not for us: forged, of another codec, or no RTP after all."""
+        self.n_duplicate = 0
+        """Datagrams that came before."""
+        self._receiver.receive = self._begin  # type: ignore[method-assign]  # this one only
+
+    def take(self, data: bytes, now: float) -> None:
+        """Take an RTP datagram as it arrived."""
+        srtp: pylibsrtp.Session | None = self._receiver.transport._rx_srtp
+        if srtp is None:
+            return  # before the keys: nothing that could be read
+        self.n_bytes += len(data)
+        payload_types, level_id = self._negotiated or self._look_up()
+        try:
+            packet = rtp.parse(srtp.unprotect(data), level_id)
+        except pylibsrtp.Error as error:
+            if str(error).startswith(_DUPLICATE):
+                self.n_duplicate += 1
+            else:
+                self.n_invalid += 1
+            return
+        if packet is None or packet.payload_type not in payload_types:
+            self.n_invalid += 1
+            return
+        stream = self._streams.get(packet.ssrc)
+        if stream is None:
+            if len(self._streams) >= _N_SOURCES:
+                self.n_invalid += 1
+                return
+            stream = self._streams[packet.ssrc] = StreamStatistics(RTP_HZ)
+        stream.add(packet)  # type: ignore[arg-type]  # it looks at number and time stamp only
+        self._callback(packet, now)
+
+    def renegotiated(self) -> None:
+        """Look up anew what was negotiated."""
+        self._negotiated = None
+
+    def _look_up(self) -> tuple[frozenset[int], int]:
+        codecs = self._transceiver._codecs
+        types = frozenset(
+            codec.payloadType
+            for codec in codecs
+            if codec.mimeType.lower() == "audio/opus" and codec.payloadType is not None
+        )
+        levels = [each.id for each in self._transceiver._headerExtensions if each.uri == _LEVEL_URI]
+        self._negotiated = found = (types, levels[0] if levels else 0)
+        return found
+
+    async def _begin(self, parameters: RTCRtpReceiveParameters) -> None:
+        """What ``RTCRtpReceiver.receive`` does, without a decoder."""
+        receiver = self._receiver
+        if not receiver._RTCRtpReceiver__started:  # type: ignore[attr-defined]  # private
+            receiver.transport._register_rtp_receiver(receiver, parameters)
+            task = asyncio.create_task(receiver._run_rtcp())
+            receiver._RTCRtpReceiver__rtcp_task = task  # type: ignore[attr-defined]  # private
+            receiver._RTCRtpReceiver__started = True  # type: ignore[attr-defined]  # private
 
 
 def shrink_reads(pc: RTCPeerConnection) -> None:
     """Read datagrams into buffers of 64 KiB, the most a datagram has, where asyncio takes 256.
 
     That much is mapped and unmapped anew for each datagram: 14 of the 19 µs that one over loopback costs.
-    Call it after ``setLocalDescription``; transports of other loops are left alone.
+    Call it after ``setLocalDescription``; transports of other loops, and of shared ports, are left alone.
     """
     for connection in _connections(pc):
         for protocol in connection._protocols:
             if hasattr(protocol.transport, "max_size"):
                 protocol.transport.max_size = 65_536
+
+
+# --- reports ------------------------------------------------------------------------------------
 
 
 def round_trip(sender: RTCRtpSender) -> float | None:
@@ -189,79 +377,30 @@ def round_trip(sender: RTCRtpSender) -> float | None:
     return rtt
 
 
-# --- the headless client ------------------------------------------------------------------------
+def watch_reports(sender: RTCRtpSender, on_report: Callable[[ReceiverReport], None]) -> None:
+    """Have every receiver report about a sender's stream told, after the sender has taken it."""
+    handle = sender._handle_rtcp_packet
 
-RtpTap: TypeAlias = Callable[[int, int, bytes], None]
-"""Called with sequence number, RTP timestamp and payload of a packet, as it arrives."""
+    async def handle_rtcp_packet(packet: AnyRtcpPacket) -> None:
+        await handle(packet)
+        for report in getattr(packet, "reports", ()):
+            if report.ssrc == sender._ssrc:
+                told = ReceiverReport(
+                    report.fraction_lost / 256,
+                    report.packets_lost,
+                    report.jitter / RTP_HZ,
+                    time.monotonic(),
+                    n_expected=report.highest_sequence,
+                )
+                on_report(told)
 
-
-class _Header:
-    """As much of an RTP packet as aiortc's receiver statistics look at."""
-
-    __slots__ = ("sequence_number", "timestamp")
-
-    def __init__(self, sequence_number: int, timestamp: int) -> None:
-        self.sequence_number = sequence_number
-        self.timestamp = timestamp
-
-
-def tap_rtp(receiver: RTCRtpReceiver, callback: RtpTap) -> None:
-    """Have ``callback`` called for every RTP packet, within the step in which its datagram is read.
-
-    aiortc's queue, task, jitter buffer and decoder see no packet any more, but receiver reports go on. Call
-    it after both descriptions are set, and only where the receiver's transport carries no other RTP.
-    """
-    transport = receiver.transport
-    streams: dict[int, StreamStatistics] = receiver._RTCRtpReceiver__remote_streams  # type: ignore[attr-defined]  # private
-
-    def take(data: bytes) -> None:
-        try:
-            parsed = parse_rtp(transport._rx_srtp.unprotect(data))
-        except pylibsrtp.Error:
-            return  # not meant for us, or a replay: aiortc drops it too
-        if parsed is None:
-            return
-        ssrc, sequence_number, timestamp, payload = parsed
-        if ssrc not in streams:
-            streams[ssrc] = StreamStatistics(RTP_HZ)
-            receiver._RTCRtpReceiver__stop_decoder()  # type: ignore[attr-defined]  # private; its thread idles
-        streams[ssrc].add(_Header(sequence_number, timestamp))  # type: ignore[arg-type]  # it looks at nothing else
-        callback(sequence_number, timestamp, payload)
-
-    for protocol in transport.transport._connection._protocols:
-        _divert_rtp(protocol, transport, take)
+    sender._handle_rtcp_packet = handle_rtcp_packet  # type: ignore[method-assign]  # this one only
 
 
-def _divert_rtp(protocol: StunProtocol, transport: RTCDtlsTransport, take: Callable[[bytes], None]) -> None:
-    receive = protocol.datagram_received
-
-    def datagram_received(data: bytes | str, addr: tuple[object, ...]) -> None:
-        assert isinstance(data, bytes)
-        # RFC 7983 §7: 128 to 191 is RTP or RTCP; RFC 5761 §4: RTCP has types 192 to 223.
-        is_rtp = len(data) > 1 and 127 < data[0] < 192 and not 191 < data[1] < 224
-        if is_rtp and transport._rx_srtp is not None:
-            take(data)
-        else:
-            receive(data, addr)
-
-    protocol.datagram_received = datagram_received  # type: ignore[method-assign]  # this one only
+# --- outbound -----------------------------------------------------------------------------------
 
 
-def parse_rtp(data: bytes) -> tuple[int, int, int, bytes] | None:
-    """Return SSRC, sequence number, timestamp and payload of an RTP packet (RFC 3550 §5.1), else ``None``."""
-    if len(data) < 12 or data[0] >> 6 != 2:
-        return None
-    _, sequence_number, timestamp, ssrc = _RTP_HEADER.unpack_from(data)
-    start = 12 + 4 * (data[0] & 0x0F)
-    if data[0] & 0x10:
-        start += 4 + 4 * int.from_bytes(data[start + 2 : start + 4])
-    end = len(data) - (data[-1] if data[0] & 0x20 else 0)
-    if start > end:
-        return None
-    return ssrc, sequence_number, timestamp, data[start:end]
-
-
-class RtpSource:
+class RtpOutput:
     """Sends Opus packets past aiortc's sender, which keeps its SSRC, reports and goodbye.
 
     The sender's own track must give it nothing. Made after both descriptions are set; ``send`` does nothing
@@ -270,39 +409,49 @@ class RtpSource:
 
     def __init__(self, transceiver: RTCRtpTransceiver) -> None:
         self._sender = transceiver.sender
-        self._transport = transceiver.sender.transport
+        self._transport: RTCDtlsTransport = transceiver.sender.transport
         payload_type = transceiver._codecs[0].payloadType
         assert payload_type is not None, "negotiated codecs have a payload type"
-        self._first_bytes = 0x8000 | payload_type  # version 2, nothing else set
+        self._payload_type = payload_type
         self._sequence_number = random.randrange(0x8000)
-        self._n_packets = 0
-        self._n_bytes = 0
+        self._offset = random.randrange(0x8000_0000)
+        self.n_packets = 0
+        self.n_bytes = 0
+        """As they went, with SRTP."""
+        self._n_payload_bytes = 0
 
-    def send(self, payload: bytes, rtp_time: int) -> None:
-        """Protect a packet and hand it to the socket, at once."""
+    def send(self, payload: bytes, rtp_time: int, is_first: bool = False) -> None:
+        """Protect a packet and hand it to the socket, at once; ``rtp_time`` may count from anywhere."""
         transport = self._transport
         pair = transport.transport._connection._nominated.get(1)
         if transport._state is not State.CONNECTED or pair is None:
             return
-        timestamp = rtp_time & 0xFFFFFFFF
-        header = _RTP_HEADER.pack(self._first_bytes, self._sequence_number, timestamp, self._sender._ssrc)
-        pair.protocol.transport.sendto(transport._tx_srtp.protect(header + payload), pair.remote_addr)
-        self._sequence_number = (self._sequence_number + 1) & 0xFFFF
-        self._n_packets += 1
-        self._n_bytes += len(payload)
-        if self._n_packets % 25 == 1:
+        timestamp = rtp_time + self._offset & 0xFFFF_FFFF
+        header = rtp.header(
+            self._payload_type, self._sequence_number, timestamp, self._sender._ssrc, marker=is_first
+        )
+        data = transport._tx_srtp.protect(header + payload)
+        pair.protocol.transport.sendto(data, pair.remote_addr)
+        self._sequence_number = self._sequence_number + 1 & 0xFFFF
+        self.n_packets += 1
+        self.n_bytes += len(data)
+        self._n_payload_bytes += len(payload)
+        if self.n_packets % 25 == 1:
             self._tell_sender(timestamp)
 
     def _tell_sender(self, timestamp: int) -> None:
         """Give the sender what its next report says (RFC 3550 §6.4.1): round trips are told by it."""
         reported = {
-            "ntp_timestamp": clock.current_ntp_time(),
+            "ntp_timestamp": current_ntp_time(),
             "rtp_timestamp": timestamp,
-            "packet_count": self._n_packets,
-            "octet_count": self._n_bytes,
+            "packet_count": self.n_packets,
+            "octet_count": self._n_payload_bytes,
         }
         for name, value in reported.items():
             setattr(self._sender, f"_RTCRtpSender__{name}", value)
+
+
+# --- a cable to pull ----------------------------------------------------------------------------
 
 
 class _CutTransport:

@@ -8,7 +8,7 @@ added (trickle, RFC 8838), though none is needed: its checks reach ours.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from aiortc import (
     InvalidStateError,
@@ -26,6 +26,8 @@ from aiortc.sdp import candidate_from_sdp
 from ..errors import ClientError
 from . import aiortc_patch
 from .ice import MAX_CANDIDATES, TrickledCandidate, announce, is_usable
+from .media_path import MediaPath
+from .media_plane import MediaPlane
 from .negotiation import Offer
 from .options import RtcOptions
 
@@ -36,30 +38,31 @@ MAX_ROUND_TRIP = 2.0
 class Connection:
     """Owned by a peer, which listens to ``pc`` and closes it. Offers are taken one after the other."""
 
-    def __init__(self, voice: MediaStreamTrack, options: RtcOptions) -> None:
-        """``voice``: the track that the client is sent, in Opus packets."""
+    def __init__(self, options: RtcOptions, plane: MediaPlane) -> None:
         self._options = options
+        self._plane = plane
         self._offer: Offer | None = None
         self._n_trickled = 0
+        self._path: MediaPath | None = None
+        self._transceiver: RTCRtpTransceiver | None = None
         self.pc = RTCPeerConnection(_configuration(options))
-        aiortc_patch.use_certificate(self.pc, aiortc_patch.shared_certificate())
-        self._transceiver = _add_transceiver(self.pc, voice)
+        if not plane.is_public:
+            aiortc_patch.use_certificate(self.pc, aiortc_patch.shared_certificate())
 
-    async def answer(
-        self, offer_sdp: str, *, is_loopback_client: bool, on_datagram: Callable[[], None]
-    ) -> str:
-        """Begin with an offer and return the answer; ``on_datagram`` is called for all that arrives.
+    async def answer(self, offer_sdp: str, path: MediaPath, *, is_loopback_client: bool) -> str:
+        """Begin with an offer and return the answer; ``path`` carries the sound.
 
-        Raises ``ClientError``: 400 ``invalid_sdp``, 422 ``no_audio``, 503 ``call_ended``.
+        Raises ``ClientError``: 400 ``invalid_sdp``, 422 ``no_audio``, 503 ``call_ended``; and
+        ``SettingsError`` if the port of all calls cannot be opened.
         """
         assert self._offer is None, "a connection begins once"
         self._offer = offer = Offer.read(offer_sdp)
+        self._transceiver = transceiver = _add_transceiver(self.pc, path.track)
         await self._take(offer)
-        if is_loopback_client or aiortc_patch.has_only_loopback():
-            aiortc_patch.offer_loopback(self.pc)
+        self._choose_addresses(is_loopback_client=is_loopback_client)
         answer = await self._describe(offer)
-        aiortc_patch.shrink_reads(self.pc)
-        aiortc_patch.watch_inbound(self.pc, on_datagram)
+        self._path = path
+        path.describe(self.pc, transceiver)
         return answer
 
     async def answer_again(self, offer_sdp: str) -> str:
@@ -78,6 +81,8 @@ class Connection:
         await self._take(offer)
         answer = await self._describe(offer)
         self._offer = offer
+        if self._path:
+            self._path.renegotiated()
         return answer
 
     async def add_candidates(
@@ -111,13 +116,25 @@ class Connection:
     @property
     def is_sending(self) -> bool:
         """Whether the client wants to hear us."""
-        return self._transceiver.currentDirection in ("sendrecv", "sendonly")
+        direction = self._transceiver.currentDirection if self._transceiver else None
+        return direction in ("sendrecv", "sendonly")
 
     @property
     def round_trip(self) -> float | None:
         """Seconds to the client and back, from its receiver reports; ``None`` until one came."""
+        if self._plane.is_public or self._transceiver is None:
+            return None
         rtt = aiortc_patch.round_trip(self._transceiver.sender)
         return rtt if rtt is not None and 0 <= rtt <= MAX_ROUND_TRIP else None
+
+    def _choose_addresses(self, *, is_loopback_client: bool) -> None:
+        """Say where the client may reach us; on the public path aiortc decides alone."""
+        if self._plane.is_public:
+            return
+        if self._plane.port is not None:
+            aiortc_patch.share_port(self.pc, self._plane.port)
+        if is_loopback_client or aiortc_patch.has_only_loopback():
+            aiortc_patch.offer_loopback(self.pc)
 
     async def _take(self, offer: Offer) -> None:
         try:
@@ -132,7 +149,8 @@ class Connection:
             await self.pc.setLocalDescription()
         except InvalidStateError as error:
             raise _ended() from error
-        answer = offer.answer(self.pc.localDescription.sdp)
+        # aiortc's jitter buffer holds back the last of what is said before a client falls silent.
+        answer = offer.answer(self.pc.localDescription.sdp, uses_dtx=not self._plane.is_public)
         address = self._options.announced_address
         return answer if address is None else announce(answer, address)
 

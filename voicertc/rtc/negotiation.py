@@ -14,6 +14,7 @@ into those that aiortc sees, which may have left them out (RFC 9429 §5.2.1) or 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import Enum
 
@@ -28,6 +29,7 @@ DEFAULT_MAX_MESSAGE_BYTES = 65_536
 _PARSER_ERRORS = (AssertionError, AttributeError, IndexError, KeyError, StopIteration, TypeError, ValueError)
 """What ``aiortc.sdp`` raises on text that is not SDP: it has no error of its own."""
 
+_OPUS_MAP = re.compile(r"a=rtpmap:\d+ opus/48000", re.IGNORECASE)
 _TRANSPORT = ("ice-ufrag:", "ice-pwd:", "ice-options:", "fingerprint:", "setup:", "candidate:")
 
 
@@ -133,8 +135,11 @@ class Offer:
         alone = (section.attribute("mid") for section in self._used if not section.is_bundled)
         return mid if mid is not None and mid in alone else None
 
-    def answer(self, aiortc_answer: str) -> str:
-        """Return aiortc's answer with the sections that were kept from it given back in order."""
+    def answer(self, aiortc_answer: str, *, uses_dtx: bool) -> str:
+        """Return aiortc's answer with the sections that were kept from it given back in order.
+
+        ``uses_dtx``: whether the client may send next to nothing while its user is silent.
+        """
         session, answered = _split(aiortc_answer)
         transport = answered[0].transport()
         rest = iter(answered)
@@ -146,7 +151,7 @@ class Offer:
                 bundled.append(mid)
             match fate:
                 case _Fate.USED:
-                    lines += next(rest).lines
+                    lines += _asking_for_speech(next(rest).lines, uses_dtx=uses_dtx)
                 case _Fate.INACTIVE:
                     lines += _inactive(section, transport)
                 case _Fate.REJECTED:
@@ -168,6 +173,21 @@ class Offer:
         """The lines by which both sides know each other, whatever their order."""
         known = ("a=ice-ufrag:", "a=ice-pwd:", "a=fingerprint:")
         return frozenset(line for line in self.text.splitlines() if line.startswith(known))
+
+
+def _asking_for_speech(lines: tuple[str, ...], *, uses_dtx: bool) -> list[str]:
+    """Say how Opus is to be sent to us (RFC 7587 §6.1): aiortc's answers leave it to clients, without FEC."""
+    opus = [line.split()[0].partition(":")[2] for line in lines if _OPUS_MAP.match(line)]
+    parameters = "minptime=10;useinbandfec=1" + (";usedtx=1" if uses_dtx else "")
+    described = tuple(f"a=fmtp:{payload_type} " for payload_type in opus)
+    asking: list[str] = []
+    for line in lines:
+        if line.startswith(described):
+            continue
+        asking.append(line)
+        if _OPUS_MAP.match(line):
+            asking.append(f"a=fmtp:{line.split()[0].partition(':')[2]} {parameters}")
+    return asking
 
 
 def _parse(text: str) -> None:

@@ -13,29 +13,32 @@ another is served by this peer's ``successor``.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
+import math
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Protocol
 
-from aiortc import MediaStreamError, MediaStreamTrack, RTCDataChannel
+from aiortc import RTCDataChannel, RTCPeerConnection
 
 from .. import logs
-from ..audio.pcm import PcmFrame
-from ..audio.playout import EAR_DELAY, PlayoutBuffer
+from ..audio.playout import EAR_DELAY
 from .channel import CHANNEL_LABEL, Channel
 from .connection import Connection
 from .ice import TrickledCandidate
 from .link import LinkQuality, watch_link
-from .microphone import Microphone
+from .media_path import CallAudio, MediaPath
+from .media_plane import MediaPlane
 from .options import IceServer, RtcOptions
-from .speaker import Speaker
+from .own_path import OwnPath
+from .public_path import PublicPath
 from .watchdog import Sign, Watchdog
 
-__all__ = ["IceServer", "Peer", "PeerListener", "RtcOptions"]
+__all__ = ["CallAudio", "IceServer", "MediaPlane", "Peer", "PeerListener", "RtcOptions"]
 
 _log = logging.getLogger(__name__)
 
+_HEARD_WITHIN = 0.6
+"""Seconds: a client that uses DTX sends a packet every 0.4 while it is silent."""
 CLOSE_TIMEOUT = 5.0
 """Seconds that aiortc is given to close: it says goodbye in a few packets."""
 
@@ -65,44 +68,47 @@ class PeerListener(Protocol):
 class Peer:
     """One peer connection, answered. Owned by its call; to be closed by it, also after ``closed``.
 
-    Tasks: ``{name}/microphone`` while the client has a track, ``{name}/playout`` if the client does not want
-    to hear us, ``{name}/link`` while somebody watches it, ``{name}/close`` while it ends.
+    Tasks: ``{name}/link`` while somebody watches it, ``{name}/close`` while it ends; on the public path
+    ``{name}/microphone``, and ``{name}/playout`` if the client does not want to hear us.
     """
 
     def __init__(
         self,
-        playout: PlayoutBuffer,
-        hear: Callable[[PcmFrame], None],
+        audio: CallAudio,
         listener: PeerListener,
+        plane: MediaPlane,
         options: RtcOptions | None = None,
         *,
         name: str = "call",
         channel: str = CHANNEL_LABEL,
-        bit_rate: int = 32_000,
     ) -> None:
         """``channel``: the label of the data channel that the client is expected to open."""
-        self._playout = playout
-        self._hear = hear
+        self._audio = audio
         self._listener = listener
+        self._plane = plane
         self._options = options or RtcOptions()
         self._name = name
-        self._bit_rate = bit_rate
         self._loop = asyncio.get_running_loop()
-        self._speaker = Speaker(playout, bit_rate=bit_rate)
-        self._connection = Connection(self._speaker, self._options)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._connection = Connection(self._options, plane)
         self._channel = Channel(channel, max_buffered_bytes=self._options.max_buffered_bytes)
         self._began: float | None = None
         self._watchdog: Watchdog | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._to_nobody: asyncio.Task[None] | None = None
-        self._has_sent = False
         self._closing: asyncio.Task[None] | None = None
-        self._track: MediaStreamTrack | None = None
+        self._former: Peer | None = None
+        self._is_superseded = False
         pc = self._connection.pc
-        pc.on("track", self._on_track)
+        self._path = self._make_path(pc)
         pc.on("datachannel", self._on_channel)
         pc.on("connectionstatechange", self._on_state)
+
+    def _make_path(self, pc: RTCPeerConnection) -> MediaPath:
+        if not self._plane.is_public:
+            return OwnPath(self._audio, self._plane.clock, self._on_datagram, self._on_crash)
+        path = PublicPath(self._audio, self._start, self._on_datagram)
+        pc.on("track", path.take_track)
+        return path
 
     # --- for the owner ----------------------------------------------------------------------------
 
@@ -113,15 +119,17 @@ class Peer:
         Raises ``ClientError`` (400 ``invalid_sdp``, 422 ``no_audio``) and closes the peer if there is none.
         """
         assert self._watchdog is None, "a peer begins once"
+        # On the public path nobody tells of datagrams, only of sound: then aiortc alone notices who is lost.
+        is_blind = self._plane.is_public
         self._watchdog = Watchdog(
             self._loop.time(),
             connect_timeout=self._options.connect_timeout,
-            pause_after=self._options.pause_after,
-            close_after=self._options.close_after,
+            pause_after=math.inf if is_blind else self._options.pause_after,
+            close_after=math.inf if is_blind else self._options.close_after,
         )
         try:
             answer = await self._connection.answer(
-                offer_sdp, is_loopback_client=is_loopback_client, on_datagram=self._on_datagram
+                offer_sdp, self._path, is_loopback_client=is_loopback_client
             )
         except BaseException:
             await self.close()
@@ -136,7 +144,7 @@ class Peer:
         """
         answer = await self._connection.answer_again(offer_sdp)
         if self._watchdog and self._watchdog.is_connected and self._closing is None:
-            self._follow_direction()
+            self._path.follow_direction(is_sending=self._connection.is_sending)
         return answer
 
     async def add_candidates(
@@ -150,28 +158,39 @@ class Peer:
             await self._connection.add_candidates(candidates, ufrag=ufrag)
 
     def successor(self) -> Peer:
-        """Return a peer for another connection of the same client; this one is to be closed.
+        """Return a peer for another connection of the same client, which takes the place of this one.
 
-        It is given the same sound, listener and clock: what is heard goes on where the time has come to.
+        It is given the same sound, listener and clock: what is heard goes on where the time has come to. This
+        one carries on until the other is connected, and then frees itself; its listener is told nothing more.
         """
         peer = Peer(
-            self._playout,
-            self._hear,
+            self._audio,
             self._listener,
+            self._plane,
             self._options,
             name=self._name,
             channel=self._channel.label,
-            bit_rate=self._bit_rate,
         )
         peer._began = self._began
+        peer._former = self
+        self._is_superseded = True
         return peer
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether something has arrived just now: a client that is there sends all the time."""
+        watchdog = self._watchdog
+        is_up = watchdog is not None and watchdog.is_connected and self._closing is None
+        return is_up and watchdog is not None and self._loop.time() - watchdog.heard < _HEARD_WITHIN
 
     def send(self, text: str) -> None:
         """Send a message on the data channel; it is dropped if there is none, or none any more. Never raises.
 
         A client that does not take its messages is closed as ``slow_client``.
         """
-        if self._closing is None and not self._channel.send(text, limit=self._connection.max_message_bytes):
+        if self._former is not None and not self._channel.is_open:
+            self._former.send(text)
+        elif self._closing is None and not self._channel.send(text, limit=self._connection.max_message_bytes):
             self._end("slow_client")
 
     async def close(self) -> None:
@@ -187,20 +206,15 @@ class Peer:
 
     def watch_link(self, tell: Callable[[LinkQuality], None]) -> Callable[[], object]:
         """Have the link's quality told once a second while it is up; returns what ends that."""
-        watch = watch_link(self._connection.pc, lambda: self.round_trip, tell)
+        watch = watch_link(self._connection.pc, lambda: self.round_trip, tell, self._path)
         return self._start(watch, "link").cancel
 
     @property
     def skipped(self) -> int:
         """Packets left out because the event loop was late."""
-        return self._speaker.skipped
+        return self._path.skipped
 
     # --- the connection ---------------------------------------------------------------------------
-
-    def _on_track(self, track: MediaStreamTrack) -> None:
-        self._track = track
-        if self._watchdog and self._watchdog.is_connected and self._closing is None:
-            self._listen(track)
 
     def _on_state(self) -> None:
         state = self._connection.pc.connectionState
@@ -222,29 +236,12 @@ class Peer:
         self._look_again()
         if self._began is None:
             self._began = now
-        if self._track is not None:
-            self._listen(self._track)
-        self._follow_direction()
+        position = 0
+        if self._former is not None:
+            position = self._former._hand_over(self._forget_former)
+        self._path.begin(self._began, position)
+        self._path.follow_direction(is_sending=self._connection.is_sending)
         self._listener.connected()
-
-    def _listen(self, track: MediaStreamTrack) -> None:
-        assert self._began is not None, "who is connected has begun"
-        self._start(Microphone(self._hear, began=self._began).run(track), "microphone")
-
-    def _follow_direction(self) -> None:
-        """Let aiortc's sender have our voice if the client wants it; once it has begun it goes on."""
-        if self._connection.is_sending:
-            self._has_sent = True
-            if self._to_nobody is not None:
-                self._to_nobody.cancel()
-        elif not self._has_sent and self._to_nobody is None:
-            self._to_nobody = self._start(self._play_to_nobody(), "playout")
-
-    async def _play_to_nobody(self) -> None:
-        """Let replies pass in real time although the client asked for no sound: its session goes on."""
-        with contextlib.suppress(MediaStreamError):
-            while True:
-                await self._speaker.recv()
 
     def _start(self, work: Coroutine[None, None, None], what: str) -> asyncio.Task[None]:
         task = self._loop.create_task(work, name=f"{self._name}/{what}")
@@ -255,7 +252,12 @@ class Peer:
     def _on_task_done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            logs.event(_log, logging.ERROR, "peer_failed", exc_info=error, task=task.get_name())
+            self._on_crash(error, task.get_name())
+
+    def _on_crash(self, error: BaseException, where: str = "media") -> None:
+        """End this call only: somebody raised within our work."""
+        if self._closing is None:
+            logs.event(_log, logging.ERROR, "peer_failed", exc_info=error, peer=self._name, where=where)
             self._end("failed")
 
     # --- the data channel -------------------------------------------------------------------------
@@ -271,10 +273,10 @@ class Peer:
 
     # --- presence ---------------------------------------------------------------------------------
 
-    def _on_datagram(self) -> None:
+    def _on_datagram(self, now: float) -> None:
         watchdog = self._watchdog
-        assert watchdog is not None
-        watchdog.heard = self._loop.time()
+        assert watchdog is not None, "nothing arrives before there is an answer"
+        watchdog.heard = now
         if watchdog.is_away:
             self._loop.call_soon(self._look_again)
 
@@ -290,12 +292,12 @@ class Peer:
                 return self._end("never_connected")
             case Sign.LOST:
                 return self._end("lost")
-            case Sign.AWAY:
+            case Sign.AWAY if not self._is_superseded:
                 self._listener.away()
-            case Sign.BACK:
+            case Sign.BACK if not self._is_superseded:
                 self._listener.back()
         if (rtt := self.round_trip) is not None:
-            self._playout.ear_delay = rtt / 2 + EAR_DELAY
+            self._audio.playout.ear_delay = rtt / 2 + EAR_DELAY
         self._timer = self._loop.call_at(watchdog.deadline, self._look_again)
 
     # --- the end ----------------------------------------------------------------------------------
@@ -306,20 +308,34 @@ class Peer:
             level = logging.DEBUG if reason == "closed" else logging.INFO
             logs.event(_log, level, "peer_ended", peer=self._name, reason=reason)
             self._closing = self._begin_close()
-            self._listener.closed(reason)
+            if not self._is_superseded:
+                self._listener.closed(reason)
 
     def _begin_close(self) -> asyncio.Task[None]:
         if self._timer is not None:
             self._timer.cancel()
         for task in self._tasks:
             task.cancel()
-        self._speaker.stop()
+        self._path.release()
         return self._loop.create_task(self._close(), name=f"{self._name}/close")
 
+    def _hand_over(self, on_closed: Callable[[], None]) -> int:
+        """Let go of the call's sound and be gone; return where hearing has come to, in samples."""
+        if self._closing is None:
+            self._closing = self._begin_close()
+        self._closing.add_done_callback(lambda _: on_closed())
+        return self._path.position
+
+    def _forget_former(self) -> None:
+        self._former = None
+
     async def _close(self) -> None:
+        if self._former is not None:
+            await self._former.close()
         try:
             async with asyncio.timeout(CLOSE_TIMEOUT):
                 await self._connection.pc.close()
         except TimeoutError:
             logs.event(_log, logging.ERROR, "close_timed_out", peer=self._name)
+        await self._path.close()
         await asyncio.gather(*self._tasks, return_exceptions=True)

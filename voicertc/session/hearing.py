@@ -126,6 +126,12 @@ class Hearing:
         return self._session_time(0.0)
 
     @property
+    def is_idle(self) -> bool:
+        """Whether silence may be left out: nobody speaks, no turn is open, and no noise is to be learnt."""
+        is_used = self._open or self._closing or self._noise_reduction
+        return not is_used and not self._activity.is_speech
+
+    @property
     def has_room(self) -> bool:
         """Whether more sound can be heard now without any being dropped."""
         n_due = len(self._running) - (self._open is not None)

@@ -3,6 +3,7 @@
 session = Session(services, …)
 session.hear(frame)            16 kHz in, pushed
 session.playout.read(n, now)   24 kHz out, pulled
+session.sounds.mix(block)      what is heard beside it, added to it
 session.subscribe(wire)        typed facts, as they happen
 session.post(event)            what a client asks for
 """
@@ -20,6 +21,7 @@ from .. import logs
 from ..agents.base import Agent
 from ..audio.pcm import PcmFrame, Samples
 from ..audio.playout import PlayoutBuffer
+from ..audio.sounds import SoundSet
 from ..core import commands, events, facts
 from ..core.commands import Command
 from ..core.conversation import Conversation
@@ -29,6 +31,7 @@ from ..core.items import Item
 from ..core.options import ConversationOptions, SessionOptions
 from ..core.replies import Cause, ReplyRequest
 from ..providers.base import RecognitionRequest, SpeechDetector, SpeechToText, TextToSpeech
+from ..providers.phrasebook import Phrasebook
 from .appended import DRIFT, Appended
 from .cascade import Cascade
 from .client_paced import ClientPacedPlayout
@@ -36,6 +39,7 @@ from .driver import Driver
 from .for_agent import ForAgent
 from .hearing import CLOCK_DRIFT, Hearing
 from .recorder import Recorder
+from .sounding import Sounding
 from .speaking import Speaking
 from .tasks import Tasks
 from .turn_log import TurnLog
@@ -57,6 +61,8 @@ class Services:
     agent: Agent
     voice: TextToSpeech
     detector: SpeechDetector
+    phrasebook: Phrasebook = field(default_factory=Phrasebook)
+    """What the voice has made of greetings, apologies and the like; it goes with the voice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +77,8 @@ class SessionSetup:
     """Where journals are written; they hold spoken words."""
     version: str = "0"
     """Written into journals: a replay is exact within one version."""
+    sounds: SoundSet | None = None
+    """What may be heard beside the voice; ``None``: nothing is."""
 
 
 class Session:
@@ -121,9 +129,18 @@ class Session:
         self._usage = UsageCount()
         self.playout = PlayoutBuffer(lead_ms=setup.lead_ms)
         self._client_paced = None if sink is None else ClientPacedPlayout(sink)
-        self._engine = Cascade(agent=services.agent, voice=services.voice, session=self.for_agent)
+        self._sounding = Sounding(setup.sounds if sink is None else None, setup.session)
+        self.sounds = self._sounding.mixer
+        """What the transport has to let each block of ``playout`` go through, if anything is needed."""
+        engine = Cascade(
+            agent=services.agent,
+            voice=services.voice,
+            phrasebook=services.phrasebook,
+            session=self.for_agent,
+            sends_packets=sink is None,
+        )
         self._speaking = Speaking(
-            engine=self._engine,
+            engine=engine,
             playout=self._client_paced or self.playout,
             post=self._driver.post,
             post_first=self._driver.post_first,
@@ -157,6 +174,10 @@ class Session:
         """Take 20 ms of the caller's sound, 16 kHz mono int16. Never waits."""
         if not self._is_ended:
             self._hearing.hear(frame)
+
+    def is_idle(self) -> bool:
+        """Whether nobody speaks and nothing is recognized: silence need not be heard then."""
+        return self._hearing.is_idle
 
     async def append(self, samples: Samples) -> None:
         """Take more of the caller's sound, ``(n,)`` int16 mono at 16 kHz, at whatever speed it comes.
@@ -257,6 +278,7 @@ class Session:
     def _publish(self, fact: Fact) -> None:
         if isinstance(fact, facts.SessionChanged):
             self._listen_as(fact.options)
+        self._sounding.note(fact)
         self.tell(fact)
         self._turn_log.note(fact)
         if account := self._usage.note(fact):

@@ -21,15 +21,22 @@ from typing import Any, Self, TypeAlias
 from urllib.parse import urlsplit
 
 import aiohttp
-from aiortc import RTCConfiguration, RTCDataChannel, RTCPeerConnection, RTCSessionDescription
-from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
-from av.packet import Packet
-from av.stream import Stream
+from aiortc import (
+    RTCConfiguration,
+    RTCDataChannel,
+    RTCIceServer,
+    RTCIceTransportPolicy,
+    RTCPeerConnection,
+    RTCSessionDescription,
+)
 
 from ..audio.pcm import HEARING_RATE_HZ, Samples
 from ..errors import ClientError
 from ..rtc import aiortc_patch
 from ..rtc.channel import CHANNEL_LABEL
+from ..rtc.options import IceServer
+from ..rtc.own_path import SilentTrack
+from ..rtc.rtp import RtpPacket
 from .mouth import Mouth, Spoken
 from .received import HeardFrame, ReceivedPacket, decode
 from .utterance import Utterance
@@ -67,6 +74,10 @@ class ClientOptions:
     """From the offer until media flows."""
     api_key: str | None = field(default=None, repr=False)
     """Bearer token of the offer's request."""
+    ice_servers: tuple[IceServer, ...] = ()
+    """STUN and TURN servers to gather from: one of each kind is used."""
+    relay_only: bool = False
+    """Whether it is reached through TURN alone, as behind a firewall that lets nothing else through."""
     on_packet: Callable[[ReceivedPacket], None] | None = None
     """Takes each packet as it arrives; then the client keeps none, which a long call needs."""
 
@@ -79,7 +90,7 @@ class HeadlessClient:
         self._target = target
         self._options = options or ClientOptions()
         self._loop = asyncio.get_running_loop()
-        self._pc = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        self._pc = RTCPeerConnection(_configuration(self._options))
         aiortc_patch.use_certificate(self._pc, aiortc_patch.shared_certificate())
         self._changed = asyncio.Event()
         self._mouth = Mouth(self._changed.set, uses_dtx=self._options.uses_dtx)
@@ -122,24 +133,25 @@ class HeadlessClient:
     async def _connect(self) -> None:
         pc = self._pc
         pc.on("connectionstatechange", self._changed.set)
-        transceiver = pc.addTransceiver(_Nothing(), direction="sendrecv")
+        transceiver = pc.addTransceiver(SilentTrack(), direction="sendrecv")
         if self._options.opens_channel:
             self._listen(pc.createDataChannel(self._options.channel))
         offer = await pc.createOffer()
-        if _is_here(self._target):
+        if _is_here(self._target) and not self._options.relay_only:
             # One socket will do, instead of one for each of the machine's addresses.
             aiortc_patch.offer_loopback(pc, only=True)
         await pc.setLocalDescription(offer)
+        heard = aiortc_patch.RtpInput(transceiver, self._hear)
         aiortc_patch.shrink_reads(pc)
+        aiortc_patch.watch_inbound(pc, lambda now: None, heard.take)
         began = self._loop.time()
         await self._exchange()
-        aiortc_patch.tap_rtp(transceiver.receiver, self._hear)
         while pc.connectionState not in ("connected", "failed", "closed"):
             await self._change()
         if pc.connectionState != "connected":
             raise ConnectionError(f"The connection to the server is {pc.connectionState}.")
         self.setup_time = self._loop.time() - began
-        self._mouth.open(aiortc_patch.RtpSource(transceiver).send)
+        self._mouth.open(aiortc_patch.RtpOutput(transceiver).send)
 
     async def offer_again(self) -> None:
         """Negotiate once more on the connection that is up; raises as ``connect`` does and closes nothing."""
@@ -274,8 +286,8 @@ class HeadlessClient:
         self.events.append(ReceivedEvent(self._loop.time(), event))
         self._changed.set()
 
-    def _hear(self, sequence_number: int, timestamp: int, payload: bytes) -> None:
-        packet = ReceivedPacket(self._loop.time(), sequence_number, timestamp, payload)
+    def _hear(self, heard: RtpPacket, now: float) -> None:
+        packet = ReceivedPacket(now, heard.sequence_number, heard.timestamp, heard.payload)
         if self._options.on_packet is not None:
             self._options.on_packet(packet)
         else:
@@ -287,17 +299,14 @@ class HeadlessClient:
         await self._changed.wait()
 
 
-class _Nothing(MediaStreamTrack):
-    """The track that aiortc's sender waits for: what is sent goes past it."""
-
-    kind = "audio"
-
-    async def recv(self) -> Packet[Stream]:
-        """Wait until the sender is stopped."""
-        if self.readyState != "live":
-            raise MediaStreamError
-        await asyncio.get_running_loop().create_future()
-        raise MediaStreamError
+def _configuration(options: ClientOptions) -> RTCConfiguration:
+    return RTCConfiguration(
+        iceServers=[
+            RTCIceServer(list(server.urls), server.username, server.credential)
+            for server in options.ice_servers
+        ],
+        iceTransportPolicy=RTCIceTransportPolicy.RELAY if options.relay_only else RTCIceTransportPolicy.ALL,
+    )
 
 
 def _is_here(target: str | Answer) -> bool:

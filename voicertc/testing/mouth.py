@@ -21,6 +21,8 @@ class Spoken:
 
     utterance: Utterance
     sent: list[float] = field(default_factory=list)
+    rtp_times: list[int] = field(default_factory=list)
+    """What those packets say of their time, 48,000 a second, not wrapped: by it the far end knows them."""
 
     @property
     def is_over(self) -> bool:
@@ -89,16 +91,18 @@ class Mouth:
         now = self._loop.time()
         if self._to_say:
             self._n_silent = 0
-            self._send(self._next_packet(now), self._pacer.stamp(now))
+            rtp_time = self._pacer.stamp(now)
+            self._send(self._next_packet(now, rtp_time), rtp_time)
         else:
             self._n_silent += 1
             self._send(SILENCE, self._pacer.stamp(now, pause=REST if self._is_resting else TICK))
         self._timer = self._loop.call_at(self._pacer.due, self._tick)
 
-    def _next_packet(self, now: float) -> bytes:
+    def _next_packet(self, now: float, rtp_time: int) -> bytes:
         spoken = self._to_say[0]
         payload = spoken.utterance.packets[len(spoken.sent)]
         spoken.sent.append(now)
+        spoken.rtp_times.append(rtp_time)
         if spoken.is_over:
             self._to_say.popleft()
             self._on_said()
