@@ -116,6 +116,9 @@ def fetch(url: str, context: ssl.SSLContext | None = None) -> tuple[int, object]
         return response.status, json.load(response)
 
 
+CARRIES = r"  carries   UDP port \d+ for all calls; libopus \d\.\d+\.\d+ \(PyAV\)"
+
+
 class TestServing:
     @pytest.mark.engines
     def test_out_of_the_box_everything_runs_here_and_leaves_nothing_behind(self, serve: Serve) -> None:
@@ -126,6 +129,7 @@ class TestServing:
         assert children
         code, seconds = server.stop()
         assert (code, seconds < 3) == (0, True)
+        assert re.fullmatch(CARRIES, server.lines.pop(4))
         assert server.lines[1:5] == [
             "  hearing   pocketsphinx: on this machine",
             "  thinking  offline: on this machine",
@@ -140,6 +144,7 @@ class TestServing:
         assert fetch(f"{url}healthz") == (200, {"status": "ok"})
         server.read_until("--agent")
         code, seconds = server.stop(signal.SIGINT)
+        assert re.fullmatch(CARRIES, server.lines.pop(4))
         assert [re.sub(r":\d{4,5}", ":PORT", line) for line in server.lines] == [
             f"voicertc {__version__} is ready: http://127.0.0.1:PORT/",
             "  hearing   openai: gpt-transcribe at http://127.0.0.1:9/v1",
@@ -167,8 +172,9 @@ class TestServing:
         hearing, _, speaking = server.lines[1:]
         assert ("of-file" in hearing, "of-flag" in speaking) == (True, True)
         assert server.stop()[0] == 0
-        (entry,) = [json.loads(line) for line in server.errors().splitlines()]
-        assert (entry["event"], entry["signal"]) == ("server_stopping", "SIGTERM")
+        opened, stopping = [json.loads(line) for line in server.errors().splitlines()]
+        assert opened["event"] == "udp_port_opened"
+        assert (stopping["event"], stopping["signal"]) == ("server_stopping", "SIGTERM")
 
     def test_self_signed_tls_serves_https_and_keeps_its_certificate(
         self, serve: Serve, tmp_path: Path

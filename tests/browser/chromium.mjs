@@ -5,7 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import puppeteer from "puppeteer-core";
 
-const FLAGS = [
+/** What every Chromium here is started with. */
+export const FLAGS = [
   "--no-sandbox", // CI runs as root
   "--disable-gpu",
   "--disable-quic",

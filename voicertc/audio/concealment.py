@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..errors import ClientError
 from .opus import OpusDecoder, duration, has_fec
 from .pcm import HEARING_RATE_HZ, Samples
 from .timeline import TIMELINE_HZ, Ticks
@@ -55,8 +56,12 @@ class ConcealingDecoder:
         head = self._conceal(concealed) if concealed else NOTHING
         if not recovered:
             return head, NOTHING
+        try:
+            tail = self._decoder.recover(following, recovered // _PER_SAMPLE)
+        except ClientError:
+            return head, NOTHING  # it cannot be decoded either
         self.n_recovered += 1
-        return head, self._decoder.recover(following, recovered // _PER_SAMPLE)
+        return head, tail
 
     def reset(self) -> None:
         """Begin another stream; the counts go on."""

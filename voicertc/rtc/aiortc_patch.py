@@ -18,8 +18,10 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import logging
 import random
 import secrets
+import struct
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, TypeAlias
@@ -32,12 +34,16 @@ from aiortc import (
     RTCPeerConnection,
     RTCRtpSender,
     RTCRtpTransceiver,
+    RTCSctpTransport,
 )
 
-from . import rtp
+from .. import logs
+from . import dtls, rtp, sctp
 from .counters import ReceiverReport
 from .pacing import RTP_HZ
 from .udp_port import UdpPort
+
+_log = logging.getLogger(__name__)
 
 LOOPBACK = "127.0.0.1"
 
@@ -47,6 +53,12 @@ _UFRAG_CHARACTERS = 8
 """aioice's own have four: among a thousand calls of one port two of a kind are to be expected then."""
 _N_SOURCES = 8
 """Synchronization sources that one client may have over the time, each with statistics of its own."""
+_N_CANDIDATES = 64
+"""Addresses of one client that are checked over the time: for each, aioice goes through all."""
+_MAX_DATAGRAM = 1500
+"""Bytes: no path carries more in one piece, and pylibsrtp has no room for it."""
+_MAX_QUEUED = 256
+"""Datagrams that may wait for aiortc, which takes them out at once if it is there at all."""
 _LEVEL_URI = "urn:ietf:params:rtp-hdrext:ssrc-audio-level"
 _DUPLICATE = "replay check failed"
 """How libsrtp's error begins for a packet that came before."""
@@ -59,6 +71,9 @@ _PRIVATE: tuple[tuple[str, str, str], ...] = (
     ("aioice", "Connection", "get_component_candidates"),
     ("aioice", "Connection", "_local_username"),
     ("aioice", "Connection", "_nominated"),
+    ("aioice", "Connection", "_queue"),
+    ("aioice", "Connection", "_remote_candidates"),
+    ("aioice", "Connection", "check_incoming"),
     ("aioice", "Connection", "stun_server"),
     ("aioice.ice", "StunProtocol", "datagram_received"),
     ("aioice.ice", "StunProtocol", "connection_made"),
@@ -71,7 +86,16 @@ _PRIVATE: tuple[tuple[str, str, str], ...] = (
     ("aiortc.rtcdtlstransport", "RTCDtlsTransport", "_rx_srtp"),
     ("aiortc.rtcdtlstransport", "RTCDtlsTransport", "_tx_srtp"),
     ("aiortc.rtcdtlstransport", "RTCDtlsTransport", "_register_rtp_receiver"),
+    ("aiortc.rtcdtlstransport", "RTCDtlsTransport", "_setup_srtp"),
+    ("aiortc.rtcdtlstransport", "RTCDtlsTransport", "_handle_rtcp_data"),
+    ("aiortc.rtcdtlstransport", "RTCDtlsTransport", "_register_data_receiver"),
     ("aiortc.rtcdtlstransport", "State", "CONNECTED"),
+    ("aiortc", "RTCSctpTransport", "_advertised_rwnd"),
+    ("aiortc", "RTCSctpTransport", "_data_channels"),
+    ("aiortc", "RTCSctpTransport", "_handle_data"),
+    ("aiortc", "RTCSctpTransport", "_inbound_streams"),
+    ("aiortc", "RTCSctpTransport", "_last_received_tsn"),
+    ("aiortc.rtcsctptransport", "InboundStream", "reassembly"),
     ("aiortc", "RTCRtpSender", "_ssrc"),
     ("aiortc", "RTCRtpSender", "_handle_rtcp_packet"),
     ("aiortc", "RTCRtpSender", "_RTCRtpSender__rtt"),
@@ -86,6 +110,7 @@ _PRIVATE: tuple[tuple[str, str, str], ...] = (
     ("aiortc", "RTCRtpReceiver", "_RTCRtpReceiver__rtcp_task"),
     ("aiortc", "RTCRtpReceiver", "_RTCRtpReceiver__started"),
     ("aiortc.rtcrtpreceiver", "StreamStatistics", "add"),
+    ("aiortc.rtcrtpreceiver", "StreamStatistics", "jitter"),
 )
 """Module, class or function, attribute (none for functions)."""
 
@@ -117,7 +142,17 @@ if not MISSING:
     from aiortc.rtcdtlstransport import RTCDtlsTransport, State
     from aiortc.rtcrtpreceiver import StreamStatistics
 
+    class _Statistics(StreamStatistics):
+        """Statistics that fit into a report: time stamps that jump to and fro for long enough make aiortc's
+        jitter overflow 32 bits, its task for reports fail, and ``close`` wait for that task for ever."""
+
+        @property
+        def jitter(self) -> int:
+            return min(super().jitter, 0xFFFF_FFFF)
+
+
 if TYPE_CHECKING:
+    from aioice.stun import Message
     from aiortc.rtcrtpparameters import RTCRtpReceiveParameters
     from aiortc.rtp import AnyRtcpPacket
 
@@ -264,16 +299,36 @@ def watch_inbound(pc: RTCPeerConnection, on_datagram: Callable[[float], None], t
 
 def _divert(protocol: StunProtocol, on_datagram: Callable[[float], None], take_rtp: Taker) -> None:
     receive = protocol.datagram_received
+    queue = protocol.receiver._queue
     clock = time.monotonic
+    has_failed = False
 
     def datagram_received(data: bytes | str, addr: tuple[object, ...]) -> None:
+        nonlocal has_failed
         assert isinstance(data, bytes)
         now = clock()
         on_datagram(now)
+        if not 0 < len(data) <= _MAX_DATAGRAM:
+            return
         if rtp.is_rtp(data):
             take_rtp(data, now)
-        elif data:
-            receive(data, addr)
+            return
+        first = data[0]
+        try:
+            if first < 4:
+                receive(data, addr)
+            elif queue.qsize() >= _MAX_QUEUED:
+                return
+            elif 19 < first < 64:
+                # aiortc takes one record out of OpenSSL for each datagram: others would pile up there.
+                for record in dtls.records(data):
+                    receive(record, addr)
+            elif rtp.is_rtcp(data):
+                receive(data, addr)
+        except Exception as error:  # aioice's parser lets struct.error through, and more: a stranger's bytes
+            if not has_failed:
+                has_failed = True
+                logs.event(_log, logging.WARNING, "datagram_refused", exc_info=error, client=addr[0])
 
     protocol.datagram_received = datagram_received  # type: ignore[method-assign]  # this one only
 
@@ -324,7 +379,7 @@ class RtpInput:
             if len(self._streams) >= _N_SOURCES:
                 self.n_invalid += 1
                 return
-            stream = self._streams[packet.ssrc] = StreamStatistics(RTP_HZ)
+            stream = self._streams[packet.ssrc] = _Statistics(RTP_HZ)
         stream.add(packet)  # type: ignore[arg-type]  # it looks at number and time stamp only
         self._callback(packet, now)
 
@@ -363,6 +418,138 @@ def shrink_reads(pc: RTCPeerConnection) -> None:
         for protocol in connection._protocols:
             if hasattr(protocol.transport, "max_size"):
                 protocol.transport.max_size = 65_536
+
+
+# --- strangers ----------------------------------------------------------------------------------
+
+
+def guard(pc: RTCPeerConnection) -> None:
+    """Keep from aiortc what it cannot bear of what a client may send once it is connected.
+
+    Call it after ``setLocalDescription``, each time: a further offer may bring another transport.
+    """
+    transports = {transceiver.receiver.transport for transceiver in pc.getTransceivers()}
+    if pc.sctp is not None:
+        transports.add(pc.sctp.transport)
+    for transport in transports:
+        if "_setup_srtp" not in vars(transport):
+            _guard_srtp(transport)
+            _guard_rtcp(transport)
+            _guard_sctp(transport)
+    for connection in _connections(pc):
+        if "check_incoming" not in vars(connection):
+            _guard_checks(connection)
+
+
+def _guard_checks(connection: Connection) -> None:
+    """aioice keeps, checks and sorts every address from which somebody who knows the password asks."""
+    check = connection.check_incoming
+
+    def check_incoming(message: Message, addr: tuple[str, int], protocol: StunProtocol) -> None:
+        known = connection._remote_candidates
+        if len(known) < _N_CANDIDATES or any((each._network_host, each.port) == addr for each in known):
+            check(message, addr, protocol)
+
+    connection.check_incoming = check_incoming  # type: ignore[method-assign]  # this one only
+
+
+class _BoundedSession:
+    """An SRTP session for receiving that knows no more sources than a client may have.
+
+    libsrtp keeps each for good, in a list that it walks for every packet.
+    """
+
+    def __init__(self, session: pylibsrtp.Session) -> None:
+        self._session = session
+        self._sources: set[bytes] = set()
+
+    def unprotect(self, packet: bytes) -> bytes:
+        """See ``pylibsrtp.Session``."""
+        return self._take(self._session.unprotect, packet, packet[8:12])
+
+    def unprotect_rtcp(self, packet: bytes) -> bytes:
+        """See ``pylibsrtp.Session``."""
+        return self._take(self._session.unprotect_rtcp, packet, packet[4:8])
+
+    def _take(self, unprotect: Callable[[bytes], bytes], packet: bytes, source: bytes) -> bytes:
+        if source in self._sources:
+            return unprotect(packet)
+        if len(self._sources) >= _N_SOURCES:
+            raise pylibsrtp.Error("too many sources")
+        plain = unprotect(packet)
+        self._sources.add(source)
+        return plain
+
+
+def _guard_srtp(transport: RTCDtlsTransport) -> None:
+    set_up = transport._setup_srtp
+
+    def setup_srtp() -> None:
+        set_up()
+        if transport._rx_srtp is not None:
+            transport._rx_srtp = _BoundedSession(transport._rx_srtp)  # type: ignore[assignment]  # all it is asked
+
+    transport._setup_srtp = setup_srtp  # type: ignore[method-assign]  # this one only
+
+
+def _guard_rtcp(transport: RTCDtlsTransport) -> None:
+    """What is not RTCP after all would end the task that reads everything, and be an ERROR in the log."""
+    handle = transport._handle_rtcp_data
+
+    async def handle_rtcp_data(data: bytes) -> None:
+        try:
+            await handle(data)
+        except struct.error as error:  # REMB with fewer SSRCs than it says, in 1.16.0
+            _log.debug("rtcp_refused", exc_info=error)
+
+    transport._handle_rtcp_data = handle_rtcp_data  # type: ignore[method-assign]  # this one only
+
+
+def _guard_sctp(transport: RTCDtlsTransport) -> None:
+    register = transport._register_data_receiver
+
+    def register_data_receiver(receiver: RTCSctpTransport) -> None:
+        if "_handle_data" not in vars(receiver):
+            _guard_association(receiver)
+        register(receiver)
+
+    transport._register_data_receiver = register_data_receiver  # type: ignore[assignment, method-assign]  # this one only
+
+
+def _guard_association(association: RTCSctpTransport) -> None:
+    handle = association._handle_data
+    has_failed = False
+
+    def refuse(reason: str, error: Exception | None = None) -> None:
+        nonlocal has_failed
+        if not has_failed:
+            has_failed = True
+            logs.event(_log, logging.WARNING, "sctp_refused", exc_info=error, reason=reason)
+
+    async def handle_data(data: bytes) -> None:
+        reason = sctp.refusal(data, _reception(association))
+        if reason is not None:
+            refuse(reason)
+            return
+        try:
+            await handle(data)
+        except ConnectionError:
+            raise  # it ends, as aiortc expects
+        except Exception as error:  # its asserts are about what peers send, too
+            refuse("unexpected", error)
+
+    association._handle_data = handle_data  # type: ignore[method-assign]  # this one only
+
+
+def _reception(association: RTCSctpTransport) -> sctp.Reception:
+    streams = association._inbound_streams
+    return sctp.Reception(
+        association._last_received_tsn,
+        association._advertised_rwnd,
+        sum(len(stream.reassembly) for stream in streams.values()),
+        streams,
+        sctp.MAX_STREAMS - max(len(streams), len(association._data_channels)),
+    )
 
 
 # --- reports ------------------------------------------------------------------------------------

@@ -51,6 +51,7 @@ class Microphone:
 
     ``began``: the monotonic time at which the call began, position 0. ``position``: of the first frame at the
     earliest. ``is_idle``: whether nobody speaks and nothing is recognized, so that silence may be left out.
+    ``on_crash``: told of what ``hear`` raised in a timer's step, which nobody else would.
     """
 
     def __init__(
@@ -60,12 +61,15 @@ class Microphone:
         began: float,
         position: int = 0,
         is_idle: Callable[[], bool] = lambda: False,
+        on_crash: Callable[[Exception], None] | None = None,
     ) -> None:
         self.counters = IncomingCounters()
         """What came, for statistics."""
         self._hear = hear
         self._began = began
         self._is_idle = is_idle
+        self._on_crash = on_crash
+        self._is_closed = False
         self._window: ReorderWindow[RtpPacket] = ReorderWindow()
         self._timeline = Timeline(position=position * _PER_SAMPLE)
         self._decoder = ConcealingDecoder()
@@ -90,7 +94,8 @@ class Microphone:
             self._wait()
 
     def close(self) -> None:
-        """Let no timer fire any more; may be called twice."""
+        """Let no timer fire any more; may be called twice, and by what hears."""
+        self._is_closed = True
         if self._timer:
             self._timer.cancel()
             self._timer = None
@@ -106,15 +111,22 @@ class Microphone:
 
     def _wait(self) -> None:
         """See to it that what is held is heard, even if nothing else comes."""
-        if self._timer is None and (deadline := self._window.deadline) is not None:
+        deadline = self._window.deadline
+        if self._timer is None and deadline is not None and not self._is_closed:
             self._timer = self._loop.call_at(deadline, self._give_up)
 
     def _give_up(self) -> None:
         self._timer = None
         now = self._loop.time()
-        for n_lost, packet in self._window.expire(now):
-            self._play(n_lost, packet, now)
-        self._wait()
+        try:
+            for n_lost, packet in self._window.expire(now):
+                self._play(n_lost, packet, now)
+        except Exception as error:
+            if self._on_crash is None:
+                raise
+            self._on_crash(error)
+        else:
+            self._wait()
 
     def _begin_stream(self, packet: RtpPacket) -> None:
         """Another source: numbers, time stamps and the coding have nothing to do with those before."""

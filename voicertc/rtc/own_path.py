@@ -55,6 +55,7 @@ class OwnPath:
         self._microphone: Microphone | None = None
         self._input: aiortc_patch.RtpInput | None = None
         self._output: aiortc_patch.RtpOutput | None = None
+        self._pc: RTCPeerConnection | None = None
         self._transceiver: RTCRtpTransceiver | None = None
         self._has_sent = False
         self._is_released = False
@@ -86,16 +87,18 @@ class OwnPath:
 
     def describe(self, pc: RTCPeerConnection, transceiver: RTCRtpTransceiver) -> None:
         """Take the place of aiortc's receiver and sender."""
-        self._transceiver = transceiver
+        self._pc, self._transceiver = pc, transceiver
         self._input = aiortc_patch.RtpInput(transceiver, self._hear)
         aiortc_patch.shrink_reads(pc)
         aiortc_patch.watch_inbound(pc, self._on_datagram, self._input.take)
         aiortc_patch.watch_reports(transceiver.sender, self._reported)
+        aiortc_patch.guard(pc)
 
     def renegotiated(self) -> None:
-        """Other header extensions may have been agreed on."""
-        if self._input:
+        """Other header extensions may have been agreed on, and a data channel."""
+        if self._pc and self._input:
             self._input.renegotiated()
+            aiortc_patch.guard(self._pc)
 
     @property
     def position(self) -> int:
@@ -105,7 +108,9 @@ class OwnPath:
     def begin(self, began: float, position: int) -> None:
         """Listen from now on."""
         audio = self._audio
-        self._microphone = Microphone(audio.hear, began=began, position=position, is_idle=audio.is_idle)
+        self._microphone = Microphone(
+            audio.hear, began=began, position=position, is_idle=audio.is_idle, on_crash=self._on_crash
+        )
         self._audio.playout.on_data = self._wake
         if self._audio.mixing is not None:
             self._audio.mixing.on_needed = self._wake

@@ -32,6 +32,11 @@ def is_rtp(data: bytes) -> bool:
     return len(data) >= 12 and 127 < data[0] < 192 and not 191 < data[1] < 224
 
 
+def is_rtcp(data: bytes) -> bool:
+    """Whether a datagram is RTCP, of a type that aiortc takes for it: up to 208 of the 223 there are."""
+    return len(data) >= 8 and 127 < data[0] < 192 and 191 < data[1] < 209
+
+
 def parse(data: bytes, level_id: int = 0) -> RtpPacket | None:
     """Read a packet, decrypted before; ``None`` if it is none. ``level_id``: negotiated for levels, or 0."""
     size = len(data)

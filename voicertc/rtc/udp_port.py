@@ -113,10 +113,17 @@ class UdpPort:
         for address, found in bound.items():
             local = self._sockets[address] = LocalSocket(found, asyncio.get_running_loop())
             self.port = local.port
-            given = _enlarge_buffer(found)
-            opened = {"address": address, "port": local.port, "buffer_bytes": given}
-            logs.event(_log, logging.INFO, "udp_port_opened", **opened)
+            buffer_bytes = _enlarge_buffer(found)
             self._refused.discard(address)
+        if bound:
+            logs.event(
+                _log,
+                logging.INFO,
+                "udp_port_opened",
+                addresses=",".join(bound),
+                port=self.port,
+                buffer_bytes=buffer_bytes,
+            )
         for address, failure in failures.items():
             if address not in self._refused:
                 self._refused.add(address)

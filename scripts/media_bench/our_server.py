@@ -1,0 +1,109 @@
+"""voicertc's media plane alone, as the product runs it: peers, playout, what is heard; no session, no services."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from voicertc.audio.pcm import HEARING_RATE_HZ, PLAYOUT_RATE_HZ, PcmFrame, Samples
+from voicertc.audio.playout import PlayoutBuffer
+from voicertc.rtc.options import RtcOptions
+from voicertc.rtc.peer import CallAudio, MediaPlane, Peer
+
+from .material import Material
+from .serving import Ear, Fields, Says, serve
+
+
+class OurCall:
+    """One peer and its playout; listens to both."""
+
+    def __init__(
+        self, name: str, plan: Fields, talk: Samples, plane: MediaPlane, options: RtcOptions
+    ) -> None:
+        self.rate_hz = PLAYOUT_RATE_HZ
+        self.on_drained: Callable[[], None] = lambda: None
+        self.playout = PlayoutBuffer(self)
+        self.ear = Ear(HEARING_RATE_HZ)
+        self.says = Says(self, talk, plan)
+        self.out = self
+        self._n_replies = 0
+        hear = self._keep if plan.get("keeps") else self._count
+        self.peer = Peer(CallAudio(self.playout, hear), self, plane, options, name=name)
+
+    def say(self, samples: Samples) -> None:
+        self._n_replies += 1
+        reply = f"reply-{self._n_replies}"
+        self.playout.begin(reply)
+        self.playout.append(reply, samples)
+        self.playout.finish(reply)
+
+    def _count(self, frame: PcmFrame) -> None:
+        self.ear.n_frames += 1
+
+    def _keep(self, frame: PcmFrame) -> None:
+        self.ear.n_frames += 1
+        self.ear.keep(frame.samples, frame.position)
+
+    # --- what the peer and the playout tell -------------------------------------------------------
+
+    def connected(self) -> None:
+        self.says.start()
+
+    def away(self) -> None: ...
+    def back(self) -> None: ...
+    def closed(self, reason: str) -> None: ...
+    def channel_opened(self) -> None: ...
+    def message_received(self, message: str | bytes) -> None: ...
+    def playout_started(self, reply_id: str) -> None: ...
+    def clause_began(self, reply_id: str, index: int) -> None: ...
+    def room_made(self, reply_id: str) -> None: ...
+
+    def playout_drained(self, reply_id: str) -> None:
+        self.on_drained()
+
+
+class OurHost:
+    """All calls of this process."""
+
+    def __init__(self, material: Material) -> None:
+        self._talk = material.talk
+        self._options = RtcOptions()
+        self._plane = MediaPlane(self._options)
+        self._calls: dict[str, OurCall] = {}
+
+    async def offer(self, name: str, sdp: str, plan: Fields) -> str:
+        self._calls[name] = call = OurCall(name, plan, self._talk, self._plane, self._options)
+        return await call.peer.answer(sdp, is_loopback_client=True)
+
+    def call(self, name: str) -> OurCall:
+        return self._calls[name]
+
+    def stats(self) -> Fields:
+        calls = self._calls.values()
+        heard = [incoming(call.peer) for call in calls]
+        return {
+            "n_frames": sum(call.ear.n_frames for call in calls),
+            "skipped": sum(call.peer.skipped for call in calls),
+            **{name: sum(one.get(name, 0) for one in heard) for name in (heard[0] if heard else {})},
+        }
+
+
+def incoming(peer: Peer) -> dict[str, int]:
+    """What the peer's microphone counted, as far as it counts in whole numbers."""
+    counters = getattr(peer, "incoming", None)
+    if counters is None:
+        return {}
+    values = {field.name: getattr(counters, field.name) for field in dataclasses.fields(counters)}
+    return {name: value for name, value in values.items() if type(value) is int}
+
+
+async def main() -> None:
+    """Serve until the input ends."""
+    await serve(OurHost(Material.load(Path(sys.argv[1]))))
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
