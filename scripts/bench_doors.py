@@ -38,7 +38,7 @@ from voicertc.audio.pcm import HEARING_RATE_HZ, Samples
 from voicertc.audio.vad import SpeechModel, VadOptions, VoiceActivity
 from voicertc.endpoint import Endpoint
 from voicertc.server.app import assemble
-from voicertc.session.session import Services
+from voicertc.session.setup import Services
 from voicertc.settings import AgentSection, LimitsSection, Settings
 from voicertc.testing.client import HeadlessClient
 from voicertc.testing.fakes import FakeRecognizer, FakeVoice

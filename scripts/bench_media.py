@@ -98,7 +98,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="short windows and few calls: under 50 s")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of the table")
     parser.add_argument("--case", nargs="+", choices=CASES, help="only these")
-    parser.add_argument("--calls", type=int, help="so many calls instead of a case's own number")
+    parser.add_argument("--calls", type=int, help="so many calls to our server, instead of a case's own number")
     parser.add_argument("--seconds", type=float, help="how long memory is watched")
     default = Path(os.environ.get("VOICERTC_TEST_SPEECH", "../shared/speech"))
     parser.add_argument("--speech", type=Path, default=default, help="directory of recordings")
@@ -114,7 +114,7 @@ def in_a_process(options: argparse.Namespace, name: str, kind: str, directory: s
     """Measure a case in a process that has done nothing else; it and its server end with this one."""
     command = [sys.executable, __file__, "--run", name, "--kind", kind, "--directory", directory]
     command += [f"--{flag}" for flag in ("quick",) if getattr(options, flag)]
-    for value in ("calls", "seconds", "speech"):
+    for value in ("calls", "seconds", "speech") if kind == "our" else ("speech",):
         if (given := getattr(options, value)) is not None:
             command += [f"--{value}", str(given)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE)

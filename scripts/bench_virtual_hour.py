@@ -17,7 +17,8 @@ from itertools import cycle
 from pathlib import Path
 
 from voicertc.core.options import ConversationOptions, Phrases
-from voicertc.session.session import Services, Session, SessionSetup
+from voicertc.session.session import Session
+from voicertc.session.setup import Services, SessionSetup
 from voicertc.testing import virtual_time
 from voicertc.testing.fakes import FakeRecognizer, FakeVoice, LoudnessDetector, ScriptedAgent
 from voicertc.testing.line import Line

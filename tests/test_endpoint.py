@@ -13,7 +13,7 @@ from fastapi import FastAPI, Request, Response
 
 from voicertc import AgentRequest, ClientError, Endpoint, Settings, SettingsError, create_app
 from voicertc.agents.base import Agent, as_agent
-from voicertc.session.session import Services
+from voicertc.session.setup import Services
 from voicertc.settings.sections import AgentSection, LimitsSection, RtcSection
 from voicertc.testing.client import ClientOptions, HeadlessClient
 from voicertc.testing.fakes import FakeRecognizer, FakeVoice, LoudnessDetector

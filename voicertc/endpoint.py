@@ -28,7 +28,7 @@ from .errors import ClientError
 from .rtc.ice import TrickledCandidate
 from .rtc.media_plane import MediaPlane
 from .services import Service, ServiceSet
-from .session.session import Services, SessionSetup
+from .session.setup import Services, SessionSetup
 from .settings import Settings
 
 _log = logging.getLogger(__name__)

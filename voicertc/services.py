@@ -19,7 +19,7 @@ from .errors import ProviderUnavailable
 from .providers.base import Provider, SpeechToText, TextToSpeech
 from .providers.unavailable import Unavailable
 from .providers.workers import PoolOptions
-from .session.session import Services
+from .session.setup import Services
 from .settings import Settings
 from .settings.settings import Stage
 

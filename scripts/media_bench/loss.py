@@ -23,7 +23,7 @@ from . import receiver
 from .callers import Caller, connect, heard_at
 from .case import Case, Result
 from .machine import percentiles
-from .servers import Server, server
+from .servers import server
 
 _HURTS = frozenset({Kind.RTP, Kind.RTCP})
 _DELAY = 0.02

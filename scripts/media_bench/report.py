@@ -25,8 +25,8 @@ class Row:
 
     @property
     def ratio(self) -> float | None:
-        """Ours over stock's."""
-        if isinstance(self.ours, int | float) and isinstance(self.stock, int | float) and self.stock:
+        """Ours over stock's, where that says anything: levels are logarithms."""
+        if "[dB]" not in self.figure and isinstance(self.ours, int | float) and isinstance(self.stock, int | float) and self.stock:
             return self.ours / self.stock
         return None
 

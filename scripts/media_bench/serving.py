@@ -59,6 +59,7 @@ class Says:
         self._plan = plan
         self._loop = asyncio.get_running_loop()
         self._random = random.Random(str(plan.get("offset", 0)))
+        self._is_saying = False
         self.appended: list[float] = []
         """When each burst was handed over, monotonic seconds."""
 
@@ -73,6 +74,7 @@ class Says:
             case "bursts":
                 n = self._out.rate_hz // 10
                 tone = 8000 * np.sin(2 * np.pi * 440 * np.arange(n) / self._out.rate_hz)
+                self._out.on_drained = self._end_burst
                 self._loop.call_later(0.6, self._burst, tone.astype(np.int16))
 
     def _say_all(self) -> None:
@@ -92,9 +94,14 @@ class Says:
         self._wait_for_turn()
 
     def _burst(self, tone: Samples) -> None:
-        self.appended.append(time.monotonic())
-        self._out.say(tone)
+        if not self._is_saying:  # else the server is so late that the last one has not left
+            self._is_saying = True
+            self.appended.append(time.monotonic())
+            self._out.say(tone)
         self._loop.call_later(self._random.uniform(0.3, 0.45), self._burst, tone)
+
+    def _end_burst(self) -> None:
+        self._is_saying = False
 
 
 class Ear:

@@ -7,19 +7,17 @@ touched by its jitter buffer, because something came late, never, or with a time
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from voicertc.audio.opus import Coding, CodingMode
-from voicertc.audio.pcm import HEARING_RATE_HZ, PLAYOUT_RATE_HZ, Samples
+from voicertc.audio.pcm import PLAYOUT_RATE_HZ, Samples
 from voicertc.audio.resample import Resampler
 from voicertc.testing.lossy_link import RTP_ONLY, LinkModel, LossyLink
 
-from .comparison import Trace, decoded, level_db, trace
-from .media_call import EXECUTABLES, Kept, MediaCall, media_call
+from .media_call import Kept, MediaCall, media_call
 from .sound import MICROPHONE_HZ, spoken, write_microphone
 
 pytestmark = [pytest.mark.browser, pytest.mark.network]
@@ -83,3 +81,23 @@ async def _change_coding(call: MediaCall) -> None:
         for coding in (LOSSY, CLEAN):
             await asyncio.sleep(0.99)
             call.choose(coding)
+
+
+LOSS = LinkModel(loss=0.05, delay=0.02, jitter=0.005, hurts=RTP_ONLY)
+
+
+async def lossy_call(browser: str, words: Words, directory: Path) -> Kept:
+    """Speech both ways over a link that loses every twentieth packet, until we have learnt of it and after."""
+    said = write_microphone(directory / "said.wav", [words.long, words.short, 5.0, words.long, 1.0])
+    link = LossyLink(up=LOSS, down=LOSS, seed=4)
+    try:
+        async with asyncio.timeout(TIME_LIMIT), media_call(browser, said, link=link) as call:
+            call.let_speak()
+            await _scene(call, "clean", words.our_long)
+            await _scene(call, "learning", words.our_short)
+            await _scene(call, "lossy", words.our_long)
+            await _scene(call, "lossy-again", words.our_short)
+            await call.end()
+            return call.kept
+    finally:
+        link.close()

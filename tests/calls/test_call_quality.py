@@ -9,7 +9,7 @@ import pytest
 
 from voicertc import Endpoint, Settings
 from voicertc.agents.base import as_agent
-from voicertc.session.session import Services
+from voicertc.session.setup import Services
 from voicertc.settings.sections import AgentSection
 from voicertc.testing.client import HeadlessClient
 from voicertc.testing.fakes import FakeRecognizer, FakeVoice, LoudnessDetector

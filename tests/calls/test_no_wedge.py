@@ -26,7 +26,7 @@ from voicertc.audio.pcm import PLAYOUT_RATE_HZ, Samples
 from voicertc.calls.opening import Opening
 from voicertc.calls.socket_call import SocketCall
 from voicertc.core.replies import ToolCall
-from voicertc.session.session import Services
+from voicertc.session.setup import Services
 from voicertc.testing import virtual_time
 from voicertc.testing.fakes import FakeRecognizer, FakeVoice, LoudnessDetector
 from voicertc.testing.line import Line

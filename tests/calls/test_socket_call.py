@@ -23,7 +23,7 @@ from voicertc.core import events
 from voicertc.core.options import SessionOptions, TurnDetection
 from voicertc.core.replies import Cause
 from voicertc.providers.base import Final, SpeechChunk, VoiceRequest
-from voicertc.session.session import Services, SessionSetup
+from voicertc.session.setup import Services, SessionSetup
 from voicertc.testing import virtual_time
 from voicertc.testing.fakes import FakeRecognizer, FakeVoice, LoudnessDetector, ScriptedAgent, voiced
 

@@ -18,7 +18,7 @@ from voicertc.agents.base import AgentRequest, as_agent
 from voicertc.audio.pcm import HEARING_RATE_HZ, PLAYOUT_RATE_HZ, PcmFrame
 from voicertc.providers.base import Final, Interim, RecognitionRequest, SpeechChunk, VoiceRequest
 from voicertc.server.app import assemble
-from voicertc.session.session import Services
+from voicertc.session.setup import Services
 from voicertc.testing.fakes import FakeRecognizer, FakeVoice, LoudnessDetector
 
 from .calls import pitch, tone

@@ -1,7 +1,7 @@
-"""Datagrams of strangers and of clients that mean harm: seeded, and shaped so that they get far before they fail.
+"""Datagrams of strangers and of clients that mean harm: seeded, and shaped to get far before they fail.
 
-A *stranger* has no keys: what it sends is told from the rest by its first bytes. An *insider* is a client with
-a call of its own: what it sends is authentic, and anything inside.
+A *stranger* has no keys: it only knows how packets look. An *insider* is a client with a call of its own: what
+it sends is authentic, and inside it may be anything.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from aioice.stun import Class, Message, Method
 from google_crc32c import value as crc32c
 
 _COOKIE = bytes.fromhex("2112a442")
+_LONGEST = 1340
+"""Bytes for which pylibsrtp has room, with all that it may add."""
 _SIZES = (0, 1, 2, 3, 4, 7, 12, 13, 20, 60, 200, 1200, 1472)
 
 # --- strangers ----------------------------------------------------------------------------------
@@ -52,7 +54,7 @@ def _attributes(rng: random.Random) -> bytes:
 
 
 def dtls(rng: random.Random, n: int) -> Iterator[bytes]:
-    """Records of all kinds in the clear: fragments of a ClientHello, alerts, sound of no key, lies of length."""
+    """Records of all kinds in the clear: fragments of a ClientHello, alerts, data of no key, lies of length."""
     for _ in range(n):
         datagram = b""
         for _ in range(rng.choice([1, 1, 1, 2, 30])):
@@ -121,7 +123,7 @@ def _rtp_packet(rng: random.Random, kind: int, number: int, timestamp: int, sour
         payload += bytes([rng.choice([0, 1, len(payload) & 0xFF, 255])])
     marker = 0x80 if rng.random() < 0.2 else 0
     head = struct.pack("!BBHLL", first, kind | marker, number, timestamp, source)
-    return (head + middle + payload)[:1460]
+    return (head + middle + payload)[:_LONGEST]
 
 
 def opus(rng: random.Random) -> bytes:
@@ -138,9 +140,9 @@ def opus(rng: random.Random) -> bytes:
 
 
 def rtcp(rng: random.Random, ours: int, theirs: int, n: int) -> Iterator[bytes]:
-    """Compound packets about our stream ``ours`` and their ``theirs``, with values and lengths that cannot be."""
+    """Compound packets about our stream and theirs, by SSRC, with values and lengths that cannot be."""
     for _ in range(n):
-        yield b"".join(_report(rng, ours, theirs) for _ in range(rng.choice([1, 1, 2, 5])))[:1400]
+        yield b"".join(_report(rng, ours, theirs) for _ in range(rng.choice([1, 1, 2, 5])))[:_LONGEST]
 
 
 def _report(rng: random.Random, ours: int, theirs: int) -> bytes:

@@ -15,7 +15,7 @@ import voicertc
 from voicertc import Endpoint
 from voicertc.agents.base import AgentRequest, as_agent
 from voicertc.server.app import ENDPOINT, assemble
-from voicertc.session.session import Services
+from voicertc.session.setup import Services
 from voicertc.settings import AgentSection, LimitsSection, Settings
 from voicertc.testing.client import HeadlessClient
 from voicertc.testing.fakes import FakeRecognizer, FakeVoice, LoudnessDetector

@@ -11,7 +11,7 @@ from aiohttp.test_utils import TestClient
 from voicertc import Endpoint
 from voicertc.agents.base import AgentRequest, as_agent
 from voicertc.server.app import assemble
-from voicertc.session.session import Services
+from voicertc.session.setup import Services
 from voicertc.settings import ServerSection, Settings
 from voicertc.testing.fakes import FakeRecognizer, FakeVoice, LoudnessDetector
 

@@ -18,7 +18,7 @@ from voicertc.core.items import Kind
 from voicertc.core.replies import ToolCall
 from voicertc.errors import ClientError
 from voicertc.server.app import assemble
-from voicertc.session.session import Services
+from voicertc.session.setup import Services
 from voicertc.settings import AgentSection, Settings
 from voicertc.settings.sections import RtcSection
 from voicertc.testing.client import ClientOptions, HeadlessClient, ReceivedEvent

@@ -23,7 +23,7 @@ from voicertc.audio.pcm import HEARING_RATE_HZ, Samples
 from voicertc.providers.secret import Secret
 from voicertc.server import websocket
 from voicertc.server.app import assemble
-from voicertc.session.session import Services
+from voicertc.session.setup import Services
 from voicertc.settings import AgentSection, LimitsSection, ServerSection, Settings
 from voicertc.testing.client import HeadlessClient
 from voicertc.testing.fakes import FakeRecognizer, FakeVoice, LoudnessDetector

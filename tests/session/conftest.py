@@ -9,7 +9,8 @@ from voicertc.audio.pcm import Samples
 from voicertc.core.options import ConversationOptions, Phrases
 from voicertc.providers.base import Final
 from voicertc.providers.phrasebook import Phrasebook
-from voicertc.session.session import Services, Session, SessionSetup
+from voicertc.session.session import Session
+from voicertc.session.setup import Services, SessionSetup
 from voicertc.testing.fakes import FakeRecognizer, FakeVoice, LoudnessDetector, ScriptedAgent
 from voicertc.testing.line import Line
 

@@ -15,7 +15,8 @@ from voicertc.core.facts import Fact
 from voicertc.core.options import SessionOptions, TurnDetection
 from voicertc.providers.base import Final, Interim, RecognitionRequest
 from voicertc.session.appended import Appended
-from voicertc.session.session import Services, Session, SessionSetup
+from voicertc.session.session import Session
+from voicertc.session.setup import Services, SessionSetup
 from voicertc.testing import virtual_time
 from voicertc.testing.fakes import FakeRecognizer, FakeVoice, LoudnessDetector, ScriptedAgent
 

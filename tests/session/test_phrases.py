@@ -18,7 +18,7 @@ from voicertc.core.options import ConversationOptions, Phrases
 from voicertc.core.replies import Cause, ReplyRequest
 from voicertc.providers.phrasebook import Phrasebook
 from voicertc.session.engine import AudioMade, ClauseClosed, ClauseOpened, Piece
-from voicertc.session.session import SessionSetup
+from voicertc.session.setup import SessionSetup
 from voicertc.session.speaking import Speaking
 from voicertc.session.tasks import Tasks
 from voicertc.session.usage_count import UsageCount

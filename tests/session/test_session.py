@@ -20,7 +20,7 @@ from voicertc.core.options import SessionOptions
 from voicertc.core.replies import Cause, ReplyRequest
 from voicertc.errors import ProviderBusy
 from voicertc.providers.base import Final
-from voicertc.session.session import SessionSetup
+from voicertc.session.setup import SessionSetup
 from voicertc.testing import virtual_time
 from voicertc.testing.fakes import FakeRecognizer, FakeVoice, ScriptedAgent, voiced
 

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ..audio.pcm import Samples
-from ..session.session import Services, Session, SessionSetup
+from ..session.session import Session
+from ..session.setup import Services, SessionSetup
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,6 @@ import asyncio
 import logging
 import math
 from collections.abc import Callable, Coroutine, Iterable
-from typing import Protocol
 
 from aiortc import RTCDataChannel, RTCPeerConnection
 
@@ -26,6 +25,7 @@ from .channel import CHANNEL_LABEL, Channel
 from .connection import Connection
 from .ice import TrickledCandidate
 from .link import LinkQuality, watch_link
+from .listener import PeerListener
 from .media_path import CallAudio, MediaPath
 from .media_plane import MediaPlane
 from .options import IceServer, RtcOptions
@@ -41,28 +41,6 @@ _HEARD_WITHIN = 0.6
 """Seconds: a client that uses DTX sends a packet every 0.4 while it is silent."""
 CLOSE_TIMEOUT = 5.0
 """Seconds that aiortc is given to close: it says goodbye in a few packets."""
-
-
-class PeerListener(Protocol):
-    """Whoever owns the call. Nothing is called any more after ``closed`` or once ``close`` was called."""
-
-    def connected(self) -> None:
-        """Media can flow both ways."""
-
-    def away(self) -> None:
-        """Nothing has arrived for ``pause_after`` seconds."""
-
-    def back(self) -> None:
-        """Something has arrived again."""
-
-    def closed(self, reason: str) -> None:
-        """It is over: ``never_connected``, ``lost``, ``closed`` (goodbye), ``slow_client`` or ``failed``."""
-
-    def channel_opened(self) -> None:
-        """The data channel is open: the first message may be sent, from here on."""
-
-    def message_received(self, message: str | bytes) -> None:
-        """A message came on the data channel."""
 
 
 class Peer:

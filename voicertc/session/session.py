@@ -13,25 +13,21 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import assert_never
 
 from .. import logs
-from ..agents.base import Agent
 from ..audio.pcm import PcmFrame, Samples
 from ..audio.playout import PlayoutBuffer
-from ..audio.sounds import SoundSet
 from ..core import commands, events, facts
 from ..core.commands import Command
 from ..core.conversation import Conversation
 from ..core.events import Event
 from ..core.facts import Fact
 from ..core.items import Item
-from ..core.options import ConversationOptions, SessionOptions
+from ..core.options import SessionOptions
 from ..core.replies import Cause, ReplyRequest
-from ..providers.base import RecognitionRequest, SpeechDetector, SpeechToText, TextToSpeech
-from ..providers.phrasebook import Phrasebook
+from ..providers.base import RecognitionRequest
 from .appended import DRIFT, Appended
 from .cascade import Cascade
 from .client_paced import ClientPacedPlayout
@@ -39,6 +35,7 @@ from .driver import Driver
 from .for_agent import ForAgent
 from .hearing import CLOCK_DRIFT, Hearing
 from .recorder import Recorder
+from .setup import Services, SessionSetup
 from .sounding import Sounding
 from .speaking import Speaking
 from .tasks import Tasks
@@ -51,34 +48,6 @@ _LAST_WORDS = 5.0
 """Seconds an apology may take before a crashed session ends without it."""
 
 Subscriber = Callable[[Fact], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Services:
-    """What all sessions of a process share: loaded once, started before the first session."""
-
-    recognizer: SpeechToText
-    agent: Agent
-    voice: TextToSpeech
-    detector: SpeechDetector
-    phrasebook: Phrasebook = field(default_factory=Phrasebook)
-    """What the voice has made of greetings, apologies and the like; it goes with the voice."""
-
-
-@dataclass(frozen=True, slots=True)
-class SessionSetup:
-    """The operator's choices for every session of a process."""
-
-    conversation: ConversationOptions = field(default_factory=ConversationOptions)
-    session: SessionOptions = field(default_factory=SessionOptions)
-    lead_ms: int = 2000
-    """Milliseconds of speech made ahead of the ear."""
-    journal_dir: Path | None = None
-    """Where journals are written; they hold spoken words."""
-    version: str = "0"
-    """Written into journals: a replay is exact within one version."""
-    sounds: SoundSet | None = None
-    """What may be heard beside the voice; ``None``: nothing is."""
 
 
 class Session:
