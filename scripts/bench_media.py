@@ -14,6 +14,7 @@ in which nothing begins or ends; memory is what it wrote to.
     voip     cost of talking calls whose clients report 5 % of loss (VOIP + FEC)
     mix      cost where each side speaks 35 % of the time, with DTX
     idle     cost of calls that are up and silent
+    churn    whether talking calls stutter while others begin and end (not with --quick)
     memory   whether talking calls grow (not with --quick; --seconds 3600 for an hour)
     loss     latency, holes and recovery over seeded bad links; the voice at the client
     words    what the offline recognizer gets wrong over them, on either side (not with --quick)
@@ -53,12 +54,13 @@ CASES: dict[str, tuple[Callable[[Case], Awaitable[Result]], tuple[str, ...]]] = 
     "voip": (loads.voip, ("our",)),
     "mix": (loads.mix, ("our",)),
     "idle": (loads.idle, ("our",)),
+    "churn": (loads.churn, ("our",)),
     "memory": (loads.memory, ("our",)),
     "loss": (loss.loss, ("our", "stock")),
     "words": (words.words, ("our",)),
 }
 """What measures each case, and whose servers."""
-NOT_QUICK = ("memory", "words")
+NOT_QUICK = ("churn", "memory", "words")
 
 
 def main() -> None:

@@ -106,6 +106,29 @@ async def idle(case: Case) -> Result:
         return found
 
 
+async def churn(case: Case) -> Result:
+    """Calls begin and end, four a second, while others talk: does it make those stutter?"""
+    talking: list[Caller] = []
+    async with server(case.kind, case.directory) as running:
+        await _add(talking, case.n_calls or 50, running, case)
+
+        async def come_and_go() -> None:
+            number = 0
+            while True:
+                number += 1
+                guest = Caller(running, f"guest-{number}", {"says": "speech", "offset": number})
+                await connect([guest])
+                guest.talk(case.material.talk_from(number))
+                await asyncio.sleep(2.0)
+                await guest.close()
+
+        guests = [asyncio.create_task(come_and_go()) for _ in range(8)]
+        found = await _window(running, talking, seconds=case.pick(5.0, 30.0))
+        for task in guests:
+            task.cancel()
+        return found
+
+
 async def memory(case: Case) -> Result:
     """Whether talking calls grow: memory once a second, and the slope of the last two thirds."""
     talking: list[Caller] = []

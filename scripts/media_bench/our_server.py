@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -83,21 +82,10 @@ class OurHost:
 
     def stats(self) -> Fields:
         calls = self._calls.values()
-        heard = [incoming(call.peer) for call in calls]
         return {
             "n_frames": sum(call.ear.n_frames for call in calls),
             "skipped": sum(call.peer.skipped for call in calls),
-            **{name: sum(one.get(name, 0) for one in heard) for name in (heard[0] if heard else {})},
         }
-
-
-def incoming(peer: Peer) -> dict[str, int]:
-    """What the peer's microphone counted, as far as it counts in whole numbers."""
-    counters = getattr(peer, "incoming", None)
-    if counters is None:
-        return {}
-    values = {field.name: getattr(counters, field.name) for field in dataclasses.fields(counters)}
-    return {name: value for name, value in values.items() if type(value) is int}
 
 
 async def main() -> None:

@@ -33,7 +33,7 @@ class Row:
 
 def rows(found: Found) -> list[Row]:
     """Return the table of all that was measured."""
-    return [row for part in (_set_up, _talk, _others, _memory, _loss, _mouth, _words) for row in part(found)]
+    return [row for part in (_set_up, _talk, _others, _churn, _memory, _loss, _mouth, _words) for row in part(found)]
 
 
 def table(made: list[Row]) -> str:
@@ -170,6 +170,15 @@ def _capacity(
         yield Row("  coded as", " ".join(f"{mode} {part:.0%}" for mode, part in coded.items() if part))
     yield _row("  core used by other processes", _pick(found, case, *path, "others_core"))
     yield _row("  their core used by the clients", _pick(found, case, *path, "client_core"))
+
+
+def _churn(found: Found) -> Iterator[Row]:
+    if "churn" in found:
+        calls, _ = _pick(found, "churn", "calls")
+        for point in ("p99", "max"):
+            spacing = _pick(found, "churn", "spacing_ms", point)
+            yield _row(f"spacing while calls come and go ({calls} talk), {point} [ms]", spacing)
+        yield _row("  ticks skipped", _pick(found, "churn", "counted", "skipped"))
 
 
 def _memory(found: Found) -> Iterator[Row]:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -24,6 +25,7 @@ class Sitter:
         self.served: list[float] = []
         self.missed: list[int] = []
         self.due: list[float] = []
+        self.on_tick: Callable[[], None] = lambda: None
         self._clock = clock
         self.seat = clock.seat(self)
 
@@ -31,6 +33,7 @@ class Sitter:
         self.served.append(round(1000 * self._clock.now, 3))
         self.due.append(round(1000 * at, 3))
         self.missed.append(n_missed)
+        self.on_tick()
         return self.again
 
 
@@ -42,7 +45,7 @@ def test_who_speaks_is_served_every_20_ms() -> None:
         await asyncio.sleep(0.1)
         return sitter
 
-    assert virtual_time.run(story()).served == [14, 34, 54, 74, 94]
+    assert virtual_time.run(story()).served == [13.1, 32, 52, 72, 92, 112]
 
 
 def test_who_rests_is_served_every_400_ms_and_at_once_when_it_wakes() -> None:
@@ -54,7 +57,7 @@ def test_who_rests_is_served_every_400_ms_and_at_once_when_it_wakes() -> None:
         await asyncio.sleep(0.1)
         return sitter
 
-    assert virtual_time.run(story()).served == [0, 400, 800, 902]
+    assert virtual_time.run(story()).served == [0, 400, 800, 901]
 
 
 def test_who_leaves_is_served_no_more_and_the_clock_sleeps() -> None:
@@ -73,7 +76,22 @@ def test_who_leaves_is_served_no_more_and_the_clock_sleeps() -> None:
 
     leaver, ender = virtual_time.run(story())
     assert len(leaver.served) == 3
-    assert ender.served == [2, 1050]
+    assert ender.served == [0, 1050]
+
+
+def test_who_is_woken_by_another_that_is_served_does_not_wait_for_the_next_turn() -> None:
+    async def story() -> list[Sitter]:
+        clock = MediaClock()
+        first, second = Sitter(clock), Sitter(clock)
+        first.seat.hasten()
+        await asyncio.sleep(0.05)
+        first.on_tick = lambda: second.seat.hasten() if second.seat.slot is None else None
+        await asyncio.sleep(0.05)
+        return [first, second]
+
+    first, second = virtual_time.run(story())
+    assert first.served == [0, 20, 40, 60, 80, 100]
+    assert second.served == [62, 82]
 
 
 def test_seats_are_spread_over_the_20_ms() -> None:

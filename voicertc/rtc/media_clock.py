@@ -24,6 +24,8 @@ SLOTS_PER_TICK = 10
 """20 ms: a packet of speech."""
 SLOTS_PER_REST = 200
 """400 ms: how often silence is told, as libopus does in DTX (RFC 6716 §2.1.9)."""
+_CROWDED = 4
+"""So many seats in a slot, and twice the mean beside them, are a crowd."""
 
 
 class Ticking(Protocol):
@@ -49,7 +51,7 @@ class Seat:
         """Number of the slot in which it is served next, counted from the clock's beginning."""
 
     def hasten(self) -> None:
-        """Be served as soon as possible, within 4 ms, wherever it sits now."""
+        """Be served now, or within 6 ms if many others want the same, wherever it sits."""
         self._clock._place(self, self._clock._soonest())
 
     def leave(self) -> None:
@@ -69,6 +71,7 @@ class MediaClock:
         self._timer: asyncio.TimerHandle | None = None
         self._timed: int | None = None  # the slot that the timer is set for
         self._is_turning = False
+        self._served = -1  # the last slot that was served
 
     def seat(self, owner: Ticking) -> Seat:
         """Return a seat that is served from ``hasten`` on."""
@@ -82,12 +85,14 @@ class MediaClock:
     # --- for seats ----------------------------------------------------------------------------------
 
     def _soonest(self) -> int:
-        """The less busy of the next two slots."""
-        following = math.ceil((self._loop.time() - self._origin) / SLOT)
-        load = self._load
-        if load[(following + 1) % SLOTS_PER_TICK] < load[following % SLOTS_PER_TICK]:
-            return following + 1
-        return following
+        """The slot that has begun, or one of the next two if too many sit there."""
+        begun = max(self._served + 1, math.floor((self._loop.time() - self._origin) / SLOT))
+        load, most = self._load, _CROWDED + 2 * self._n_seats // SLOTS_PER_TICK
+        slots = range(begun, begun + 3)
+        for slot in slots:
+            if load[slot % SLOTS_PER_TICK] < most:
+                return slot
+        return min(slots, key=lambda slot: load[slot % SLOTS_PER_TICK])
 
     def _place(self, seat: Seat, slot: int) -> None:
         self._remove(seat)
@@ -118,7 +123,7 @@ class MediaClock:
         assert self._timed is not None, "a timer was set for a slot"
         first, self._timed, self._timer = self._timed, None, None
         self._is_turning = True
-        last = max(first, math.floor((self._loop.time() - self._origin) / SLOT + 0.01))
+        self._served = last = max(first, math.floor((self._loop.time() - self._origin) / SLOT + 0.01))
         for slot in range(first, min(last, first + SLOTS_PER_REST - 1) + 1):
             for seat in tuple(self._wheel[slot % SLOTS_PER_REST]):
                 if seat.slot is not None and seat.slot <= last:
