@@ -23,7 +23,7 @@ from .calls import Owner, tone
 
 _LOUD = 2000.0
 """RMS: the tone has 5,657, made-up sound and its edges less."""
-_AT_ONCE = 8
+AT_ONCE = 8
 """Datagrams sent between two steps of the loop: as fast as it gets without being a mere flood."""
 
 
@@ -138,7 +138,7 @@ class Insider:
         codec = pc.getTransceivers()[0]._codecs[0]
         assert codec.payloadType is not None
         self.payload_type: int = codec.payloadType
-        self.n_sent = 0
+        self.n_sent = self.n_unsent = 0
         self._pair = self.dtls.transport._connection._nominated[1]
 
     @property
@@ -186,10 +186,8 @@ class Insider:
     def _protected(self, packet: bytes, how: str) -> None:
         try:
             self.send(getattr(self.dtls._tx_srtp, how)(packet))
-        except pylibsrtp.Error:
-            # A number it has left behind, or a header that is longer than the packet: a session without a past
-            # minds the first not.
-            self.dtls._setup_srtp()
+        except pylibsrtp.Error:  # a number that it has left far behind, or a header longer than the packet
+            self.n_unsent += 1
 
 
 def ufrag_of(client: HeadlessClient) -> str:
@@ -203,7 +201,7 @@ async def pour(datagrams: Iterable[bytes], send: Callable[[bytes], None]) -> int
     for datagram in datagrams:
         send(datagram)
         n_sent += 1
-        if n_sent % _AT_ONCE == 0:
+        if n_sent % AT_ONCE == 0:
             await asyncio.sleep(0.002)
     await asyncio.sleep(0.05)
     return n_sent

@@ -1,14 +1,14 @@
 """Datagrams of strangers and of clients that mean harm: seeded, and shaped to get far before they fail.
 
 A *stranger* has no keys: it only knows how packets look. An *insider* is a client with a call of its own: what
-it sends is authentic, and inside it may be anything.
+it sends is authentic, and inside it may be anything. All of these go on for ever.
 """
 
 from __future__ import annotations
 
 import random
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from aioice.stun import Class, Message, Method
 from google_crc32c import value as crc32c
@@ -21,9 +21,9 @@ _SIZES = (0, 1, 2, 3, 4, 7, 12, 13, 20, 60, 200, 1200, 1472)
 # --- strangers ----------------------------------------------------------------------------------
 
 
-def stun(rng: random.Random, ufrag: str, n: int) -> Iterator[bytes]:
+def stun(rng: random.Random, ufrag: str) -> Iterator[bytes]:
     """Connectivity checks for ``ufrag`` without its password, and answers to questions nobody asked."""
-    for _ in range(n):
+    while True:
         message = Message(
             Method.BINDING,
             rng.choice(list(Class)),
@@ -53,9 +53,9 @@ def _attributes(rng: random.Random) -> bytes:
     return struct.pack("!HH", kind, length) + _COOKIE + rng.randbytes(12) + body
 
 
-def dtls(rng: random.Random, n: int) -> Iterator[bytes]:
+def dtls(rng: random.Random) -> Iterator[bytes]:
     """Records of all kinds in the clear: fragments of a ClientHello, alerts, data of no key, lies of length."""
-    for _ in range(n):
+    while True:
         datagram = b""
         for _ in range(rng.choice([1, 1, 1, 2, 30])):
             kind = rng.choice([20, 21, 22, 22, 23, 24, 25, rng.randrange(20, 64)])
@@ -73,9 +73,9 @@ def dtls(rng: random.Random, n: int) -> Iterator[bytes]:
         yield datagram[:1472]
 
 
-def sealed(rng: random.Random, n: int) -> Iterator[bytes]:
+def sealed(rng: random.Random) -> Iterator[bytes]:
     """What looks like SRTP and SRTCP, and all other first bytes, of sizes up to what no path carries."""
-    for _ in range(n):
+    while True:
         first = rng.choice([0x80, 0x80, 0x90, 0xBF, rng.randrange(256)])
         second = rng.choice([111, 200, 201, 206, 209, 223, rng.randrange(256)])
         yield bytes([first, second]) + rng.randbytes(rng.choice([*_SIZES, 1600, 9000]))
@@ -95,11 +95,13 @@ def _mutated(rng: random.Random, data: bytes, wrong: float) -> bytes:
 # --- insiders: RTP ------------------------------------------------------------------------------
 
 
-def rtp(rng: random.Random, payload_type: int, ssrc: int, n: int) -> Iterator[bytes]:
+def rtp(rng: random.Random, payload_type: int, ssrc: int) -> Iterator[bytes]:
     """RTP with whatever libsrtp lets through, a good packet in between."""
     number, timestamp = rng.getrandbits(15), rng.getrandbits(32)
-    for _ in range(n):
-        number = number + rng.choice([1, 1, 1, 1, 0, 2, 3, -1, -2, 99, 3001, -101, 0x8000]) & 0xFFFF
+    while True:
+        number = number + rng.choice([1, 1, 1, 1, 0, 2, 3, -1, -2, 9, -101]) & 0xFFFF
+        if rng.random() < 0.01:
+            number = number + rng.choice([3001, 20_000, 0x8000]) & 0xFFFF
         timestamp = timestamp + rng.choice([960] * 6 + [0, 1, -960, 120, 2**31, 2**31 - 1, -1]) & 0xFFFF_FFFF
         source = ssrc if rng.random() < 0.8 else rng.choice([0, 2**32 - 1, rng.getrandbits(32)])
         kind = payload_type if rng.random() < 0.9 else rng.choice([0, 13, 64, 95, 127])
@@ -139,9 +141,9 @@ def opus(rng: random.Random) -> bytes:
 # --- insiders: RTCP -----------------------------------------------------------------------------
 
 
-def rtcp(rng: random.Random, ours: int, theirs: int, n: int) -> Iterator[bytes]:
+def rtcp(rng: random.Random, ours: int, theirs: int) -> Iterator[bytes]:
     """Compound packets about our stream and theirs, by SSRC, with values and lengths that cannot be."""
-    for _ in range(n):
+    while True:
         yield b"".join(_report(rng, ours, theirs) for _ in range(rng.choice([1, 1, 2, 5])))[:_LONGEST]
 
 
@@ -201,34 +203,36 @@ def chunk(kind: int, body: bytes, flags: int = 0) -> bytes:
     return struct.pack("!BBH", kind, flags, len(body) + 4) + body
 
 
-def sctp(rng: random.Random, tag: int, last_tsn: int, n: int) -> Iterator[bytes]:
-    """Chunks of all types under the right tag, with TSNs about ``last_tsn``, the last one that came."""
-    for _ in range(n):
+def sctp(rng: random.Random, tag: int, last_tsn: Callable[[], int]) -> Iterator[bytes]:
+    """Chunks of all types under the right tag, with TSNs about the last one that came."""
+    while True:
         n_chunks = rng.choice([1, 1, 1, 2, 5, 60])
-        chunks = [_chunk(rng, last_tsn) for _ in range(n_chunks)]
+        chunks = [_chunk(rng, last_tsn()) for _ in range(n_chunks)]
         packet = sctp_packet(tag if rng.random() < 0.9 else 0, *chunks)[:1200]
         yield packet if rng.random() < 0.5 else sctp_packet(tag, packet[12:])
 
 
 def _chunk(rng: random.Random, last_tsn: int) -> bytes:
     tsn = struct.pack("!L", last_tsn + rng.choice([1, 1, 2, 3, 50, 255, 257, 2**31, -1]) & 0xFFFF_FFFF)
-    stream = struct.pack("!H", rng.choice([0, 1, 2, rng.getrandbits(16)]))
-    kind = rng.choice(
-        [0, 0, 0, 1, 2, 3, 3, 4, 5, 7, 8, 9, 10, 11, 14, 130, 130, 192, 192, rng.randrange(256)]
-    )
+    stream = struct.pack("!H", rng.choice([0, 1, 2, 3, rng.getrandbits(6), rng.getrandbits(16)]))
+    kind = rng.choice([0] * 8 + [3] * 4 + [4, 5, 9, 10, 11, 130, 130, 192, 192, rng.randrange(12, 256)])
+    if rng.random() < 0.005:
+        kind = rng.choice([1, 2, 6, 7, 8, 14])  # the end of the association, or a new one
     match kind:
         case 0:
             protocol = struct.pack("!L", rng.choice([50, 50, 51, 53, 56, 57, 0]))
             opening = bytes([rng.choice([3, 3, 2, 0]), 0]) + bytes(6) + rng.randbytes(4) + b"label"
-            data = rng.choice([opening, b"", b"{}", rng.randbytes(rng.choice([1, 900]))])
+            data = rng.choice([opening, b"{}", b"{}", rng.randbytes(rng.choice([1, 900]))])
+            data = data if rng.random() < 0.97 else b""
             return chunk(0, tsn + stream + rng.randbytes(2) + protocol + data, rng.randrange(8))
         case 1 | 2:
             params = _parameters(rng) if rng.random() < 0.5 else b""
             return chunk(kind, rng.randbytes(4) + struct.pack("!LHHL", 65_536, 9, 9, 7) + params)
         case 3:
             n_gaps = rng.choice([0, 1, 3, 100])
-            gaps = b"".join(struct.pack("!HH", 1, rng.choice([0, 1, 5, 0xFFFF])) for _ in range(n_gaps))
-            return chunk(3, tsn + rng.randbytes(4) + struct.pack("!HH", rng.choice([n_gaps, 999]), 0) + gaps)
+            gaps = b"".join(struct.pack("!HH", 1, rng.choice([1, 5, 9, 0xFFFF])) for _ in range(n_gaps))
+            told = n_gaps if rng.random() < 0.8 else 999
+            return chunk(3, tsn + rng.randbytes(4) + struct.pack("!HH", told, 0) + gaps)
         case 192:
             return chunk(192, tsn + b"".join(rng.randbytes(4) for _ in range(rng.choice([0, 1, 60, 200]))))
         case 4 | 5 | 6 | 9 | 130:
@@ -241,7 +245,7 @@ def _parameters(rng: random.Random) -> bytes:
     body = b""
     for _ in range(rng.choice([1, 1, 2, 40])):
         value = rng.randbytes(rng.choice([0, 4, 8, 12, 14]))
-        length = rng.choice([len(value) + 4, len(value) + 4, 0, 3, 0xFFFF])
+        length = len(value) + 4 if rng.random() < 0.95 else rng.choice([0, 3, 0xFFFF])
         kind = rng.choice([13, 16, 17, 7, 0x8008, 0xC000, 1])
         body += struct.pack("!HH", kind, length) + value + bytes(-len(value) % 4)
     return body
