@@ -9,6 +9,7 @@ ready, and wait in the kernel until then: ``/healthz`` answers as soon as a call
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -69,6 +70,7 @@ async def serve(settings: Settings, say: Callable[[str], None], *, dev: bool = F
         )
         try:
             if await _unless(stopping, runner.setup()):
+                spare_garbage_collection()
                 await web.SockSite(runner, listener, ssl_context=context, backlog=128).start()
                 for line in _start_up_lines(settings, listener, endpoint, dev=dev):
                     say(line)
@@ -76,6 +78,15 @@ async def serve(settings: Settings, say: Callable[[str], None], *, dev: bool = F
         finally:
             await runner.cleanup()
     return 0
+
+
+def spare_garbage_collection() -> None:
+    """Leave alone what was loaded, for it stays: 130,000 objects, which a full collection looks at for 70 ms.
+
+    Nobody is served meanwhile, and 20 ms are heard. The objects of a hundred calls take 25.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def _start_up_lines(

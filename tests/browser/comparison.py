@@ -9,18 +9,13 @@ moves what follows. So the lag is looked for anew in each window, near the last 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from voicertc.audio.opus import OpusDecoder
 from voicertc.audio.pcm import Samples
-from voicertc.audio.timeline import TIMELINE_HZ
-
-from .media_call import Sent
 
 Floats: TypeAlias = NDArray[np.float64]
 
@@ -64,17 +59,6 @@ class Trace:
         return longest
 
 
-def decoded(sent: Sequence[Sent]) -> Samples:
-    """Return what a decoder makes of packets that all arrive: 48 kHz, from the first one's RTP time on."""
-    decoder = OpusDecoder(rate_hz=TIMELINE_HZ)
-    began = sent[0].rtp_time
-    blocks = [(packet.rtp_time - began, decoder.decode(packet.payload)) for packet in sent]
-    whole = np.zeros(blocks[-1][0] + len(blocks[-1][1]), np.int16)
-    for start, block in blocks:
-        whole[start : start + len(block)] = block
-    return whole
-
-
 def level_db(samples: NDArray[np.generic]) -> float:
     """Return a sound's level in dBFS, −120 at least."""
     power = float(np.mean(np.square(samples.astype(np.float64)))) / 32_768**2 if len(samples) else 0.0
@@ -87,7 +71,7 @@ def trace(
     """Look for each window of a reference in a recording of the same rate.
 
     ``window``: seconds; the longer, the less it matters how coarsely it was coded. ``near``: seconds by which
-    the lag may change from one window to the next; where it changes by more, something was made up or left out.
+    the lag may change from one window to the next, without any doubt.
     """
     n, step = round(window * rate_hz), round(near * rate_hz)
     sound, whole = recording.astype(np.float64), reference.astype(np.float64)
@@ -118,7 +102,7 @@ def _lag_of_all(reference: Floats, recording: Floats) -> int:
 
 
 def _find(block: Floats, sound: Floats, first: int, last: int) -> tuple[float, int, float]:
-    """Return likeness, place and gain (dB) of a block at the place between ``first`` and ``last`` that fits."""
+    """Return likeness, place and gain (dB) of a block where it fits best, from ``first`` to ``last``."""
     first = max(0, first)
     part = sound[first : last + len(block)]
     if len(part) < len(block):

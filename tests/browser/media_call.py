@@ -16,21 +16,20 @@ import signal
 import tempfile
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from aiohttp import web
 
 from voicertc.audio.opus import Coding
-from voicertc.audio.pcm import HEARING_FRAME, PcmFrame, Samples
+from voicertc.audio.pcm import PLAYOUT_RATE_HZ, Samples
 from voicertc.audio.playout import PlayoutBuffer
-from voicertc.rtc.counters import IncomingCounters
 from voicertc.rtc.own_path import OwnPath
 from voicertc.rtc.peer import CallAudio, MediaPlane, Peer, RtcOptions
 from voicertc.testing.lossy_link import LossyLink, without_candidates
 
+from .kept import Kept, Sent
 from .sound import MICROPHONE_HZ
 
 HERE = Path(__file__).parent / "media"
@@ -44,53 +43,6 @@ _START_TIMEOUT = 25.0
 _END_TIMEOUT = 10.0
 _MAX_BODY_BYTES = 16 << 20
 """A minute of sound has 5.8 MB."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """A packet that left: its RTP time counts from anywhere, and does not wrap."""
-
-    payload: bytes
-    rtp_time: int
-    is_first: bool
-
-
-@dataclass(slots=True)
-class Kept:
-    """What is left of a call."""
-
-    sent: list[Sent] = field(default_factory=list)
-    frames: list[PcmFrame] = field(default_factory=list)
-    """What was heard here."""
-    heard: Samples = field(default_factory=lambda: np.empty(0, np.int16))
-    """What the page heard, at 48 kHz, from its track's beginning on."""
-    counted: list[dict[str, Any]] = field(default_factory=list)
-    """Statistics by type, with the ``mark`` that began and ``at``: how many samples were ``heard``."""
-    n_sent: dict[str, int] = field(default_factory=dict)
-    """How many packets had left when a mark was set."""
-    incoming: IncomingCounters | None = None
-    """Of all that came."""
-
-    @property
-    def heard_here(self) -> Samples:
-        """Frames as one stretch of 16 kHz from position 0 on; what was not heard is 0."""
-        end = self.frames[-1].position + HEARING_FRAME
-        whole = np.zeros(end, np.int16)
-        for frame in self.frames:
-            whole[frame.position : frame.position + HEARING_FRAME] = frame.samples
-        return whole
-
-    def at(self, mark: str) -> dict[str, Any]:
-        """Return what was counted when ``mark`` began."""
-        return next(counts for counts in self.counted if counts["mark"] == mark)
-
-    def spoken(self, start: str, end: str) -> list[Sent]:
-        """Return what left between two marks."""
-        return self.sent[self.n_sent[start] : self.n_sent[end]]
-
-    def grown(self, name: str, start: str, end: str, kind: str = "inbound-rtp") -> float:
-        """Return by how much a counter grew between two marks."""
-        return float(self.at(end)[kind][name] - self.at(start)[kind][name])
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +92,7 @@ class MediaCall:
         self.playout.begin(reply)
         self.playout.append(reply, samples)
         self.playout.finish(reply)
-        async with asyncio.timeout(len(samples) / 24_000 + 5):
+        async with asyncio.timeout(len(samples) / PLAYOUT_RATE_HZ + 5):
             await self._drained.wait()
 
     def choose(self, coding: Coding) -> None:
@@ -188,6 +140,7 @@ class MediaCall:
         answer = await self.peer.answer(offer, is_loopback_client=True)
         if self._link is not None:
             answer = self._link.rewrite_answer(answer)
+        self.kept.answer = answer
         return web.Response(text=answer, content_type="application/sdp")
 
     async def _take_counted(self, request: web.Request) -> web.Response:
@@ -204,10 +157,10 @@ class MediaCall:
     def connected(self) -> None:
         output = self.path._output
         assert output is not None, "the page wants to hear us"
-        send = output.send
+        send, clock = output.send, asyncio.get_running_loop().time
 
         def note(payload: bytes, rtp_time: int, is_first: bool = False) -> None:
-            self.kept.sent.append(Sent(payload, rtp_time, is_first))
+            self.kept.sent.append(Sent(payload, rtp_time, is_first, clock()))
             send(payload, rtp_time, is_first)
 
         output.send = note  # type: ignore[method-assign]

@@ -163,6 +163,8 @@ class Insider:
 
     def send(self, datagram: bytes) -> None:
         """Send bytes as they are."""
+        if not self.client.is_connected:
+            return  # it was thrown out
         self.n_sent += 1
         self._pair.protocol.transport.sendto(datagram, self._pair.remote_addr)
 

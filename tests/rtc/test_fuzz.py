@@ -8,16 +8,26 @@ import logging
 import os
 import random
 import signal
+import struct
 import threading
+import tracemalloc
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from itertools import islice
 
 import pytest
+from aioice import Candidate, Connection
+from aioice.stun import Class, Message, Method
 
+from voicertc.audio.opus import SILENCE
 from voicertc.rtc import lanes, sctp
+from voicertc.rtc.aiortc_patch import _gather_loopback
+from voicertc.rtc.options import RtcOptions
+from voicertc.rtc.peer import CallAudio, Peer
 
-from . import fuzz
+from . import fuzz, offers
 from .attack import AT_ONCE, Insider, Scene, Strangers, pour
+from .calls import Owner
 
 pytestmark = pytest.mark.network
 
@@ -158,3 +168,144 @@ async def test_an_insider_that_sends_anything_disturbs_nobody(seed: int) -> None
     await asyncio.sleep(0.1)
     assert Bounds() == before
 
+
+
+async def test_what_would_hold_the_loop_or_pile_up_is_refused() -> None:
+    """Each of these once took seconds, or for ever: in aiortc's SCTP, in libsrtp's and in aioice's lists."""
+    rng = random.Random(3)
+    async with Scene() as scene:
+        insider = await scene.insider()
+        tag = insider.association._remote_verification_tag
+        received = insider.server_pc.sctp
+        scene.witness.begin(4.0)
+        insider.send_data(fuzz.sctp_packet(tag, fuzz.chunk(4, bytes([0, 1, 0, 0]))))
+        gaps = struct.pack("!LLHH", 0, 0, 280, 0) + bytes([0, 1, 255, 255]) * 280
+        insider.send_data(fuzz.sctp_packet(tag, fuzz.chunk(3, gaps)))
+        ahead = (struct.pack("!LHHL", tsn, 0, 0, 51) + b"x" for tsn in range(0, 2**32, 2**32 // 3000))
+        await pour((fuzz.sctp_packet(tag, fuzz.chunk(0, data)) for data in ahead), insider.send_data)
+        for first in range(0, 65_536, 256):
+            tsn = struct.pack("!L", received._last_received_tsn + 1 & 0xFFFF_FFFF)
+            streams = b"".join(struct.pack("!HH", first + n, 0) for n in range(256))
+            insider.send_data(fuzz.sctp_packet(tag, fuzz.chunk(192, tsn + streams)))
+        await pour((_from_source(rng, n) for n in range(1000)), insider.send_rtp)
+        await pour((struct.pack("!BBHL", 0x80, 201, 1, n) for n in range(1000)), insider.send_rtcp)
+        password = insider.server_pc.getTransceivers()[0].receiver.transport.transport._connection.local_password
+        name = f"{insider.ufrag}:{insider.dtls.transport._connection.local_username}"
+        with Strangers(scene.local, 200) as strangers:
+            await pour((_check(name, password) for _ in range(400)), strangers.send)
+            check_tables(insider)
+            assert scene.local.n_routes <= 1 + lanes.MAX_ROUTES
+        await scene.witness.end()
+        assert insider.is_up
+
+
+def _from_source(rng: random.Random, source: int) -> bytes:
+    return struct.pack("!BBHLL", 0x80, 96, 1, 0, source) + rng.randbytes(20)
+
+
+def _check(name: str, password: str) -> bytes:
+    message = Message(Method.BINDING, Class.REQUEST, attributes={"USERNAME": name, "PRIORITY": 1})
+    message.add_message_integrity(password.encode())
+    return bytes(message)
+
+
+async def test_several_records_of_one_datagram_are_all_read() -> None:
+    """aiortc takes one for each datagram: the others would pile up, and each message come one too late."""
+    async with Scene() as scene:
+        insider = await scene.insider()
+        association = insider.association
+        tsn = insider.server_pc.sctp._last_received_tsn
+        messages = [
+            struct.pack("!LHHL", tsn + 1 + n & 0xFFFF_FFFF, 1, n + 1, 51) + b"message %d" % n for n in range(9)
+        ]
+        tag = association._remote_verification_tag
+        insider.send_data(*(fuzz.sctp_packet(tag, fuzz.chunk(0, data, flags=3)) for data in messages))
+        await insider.owner.when(lambda: len(insider.owner.messages) == 9)
+        assert insider.owner.messages == [f"message {n}" for n in range(9)]
+
+
+@pytest.mark.parametrize("port", [0, None])
+async def test_packets_that_ended_calls_do_so_no_more(port: int | None) -> None:
+    """RTCP for which pylibsrtp has no room, REMB with fewer sources than it says, from us and from strangers."""
+    async with Scene(RtcOptions(udp_port=port)) as scene:
+        insider = await scene.insider()
+        remb = struct.pack("!LL", 0, 0) + b"REMB" + bytes([255, 0, 0, 0])
+        insider.send_rtcp(struct.pack("!BBH", 0x80 | 15, 206, 4) + remb)
+        for second in (200, 111):
+            insider.send(bytes([0x80, second]) + bytes(1700))
+        insider.send(b"")
+        await asyncio.sleep(0.1)
+        assert insider.is_up
+        before = len(insider.owner.frames)
+        insider.send_rtp(struct.pack("!BBHLL", 0x80, insider.payload_type, 1, 0, 7) + SILENCE)
+        await insider.owner.when(lambda: len(insider.owner.frames) > before)
+
+
+async def test_a_client_may_negotiate_while_it_is_attacked_and_attacks() -> None:
+    rng = random.Random(4)
+    async with Scene() as scene:
+        insider = await scene.insider()
+        scene.witness.begin(4.0)
+        attacking = asyncio.create_task(attack(insider, rng, 200))
+        for owner, client in ((scene.witness.owner, scene.witness.client), (insider.owner, insider.client)):
+            client._target = owner.peer.answer_again
+            for _ in range(5):
+                await client.offer_again()
+                await asyncio.sleep(0.05)
+        await attacking
+        await scene.witness.end()
+        check_tables(insider)
+
+
+async def test_what_comes_before_the_keys_is_not_kept() -> None:
+    """A client that is reached by ICE and never begins DTLS, but sends all it has."""
+    options = RtcOptions(connect_timeout=2.0)
+    async with Scene(options) as scene:
+        owner = Owner(options)
+        await owner.close()
+        owner.plane = scene.plane
+        owner.peer = Peer(CallAudio(owner.playout, owner.hear), owner, scene.plane, options)
+        ice = Connection(ice_controlling=True, components=1)
+        lines = [f"a=ice-ufrag:{ice.local_username}", f"a=ice-pwd:{ice.local_password}"]
+        text = offers.HEAD + offers.audio(lines=[*lines, offers.FINGERPRINT, "a=setup:active"])
+        answer = await owner.answer(text)
+        ice.remote_username = answer.partition("a=ice-ufrag:")[2].split()[0]
+        ice.remote_password = answer.partition("a=ice-pwd:")[2].split()[0]
+        _gather_loopback(ice, only=True)
+        await ice.gather_candidates()
+        for line in answer.splitlines():
+            if line.startswith("a=candidate:"):
+                await ice.add_remote_candidate(Candidate.from_sdp(line.removeprefix("a=candidate:")))
+        await ice.add_remote_candidate(None)
+        await ice.connect()
+        server = owner.peer._connection.pc.getTransceivers()[0].receiver.transport.transport._connection
+        rng = random.Random(5)
+        for datagram in islice(fuzz.sealed(rng), 2000):
+            await ice.send(datagram)
+        await asyncio.sleep(0.1)
+        assert server._queue.qsize() <= 256
+        await owner.until("closed", "never_connected")
+        await owner.peer.close()
+        await ice.close()
+
+
+# --- what is left -------------------------------------------------------------------------------------
+
+
+async def test_rounds_of_insiders_leave_no_memory() -> None:
+    rng = random.Random(6)
+    sizes = []
+    async with Scene() as scene:
+        for _ in range(6):
+            insider = await scene.insider()
+            await attack(insider, rng, 100)
+            await insider.client.close()
+            await insider.owner.peer.close()
+            del insider
+            gc.collect()
+            if not tracemalloc.is_tracing():
+                tracemalloc.start()
+            sizes.append(tracemalloc.get_traced_memory()[0])
+        tracemalloc.stop()
+        assert scene.local.n_lanes == 1
+    print(sizes)
