@@ -1,7 +1,7 @@
 """Datagrams of strangers and of clients that mean harm: seeded, and shaped to get far before they fail.
 
-A *stranger* has no keys: it only knows how packets look. An *insider* is a client with a call of its own: what
-it sends is authentic, and inside it may be anything. All of these go on for ever.
+A *stranger* has no keys: it only knows how packets look. An *insider* is a client with a call of its own:
+what it sends is authentic, and inside it may be anything. All of these go on for ever.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def _attributes(rng: random.Random) -> bytes:
 
 
 def dtls(rng: random.Random) -> Iterator[bytes]:
-    """Records of all kinds in the clear: fragments of a ClientHello, alerts, data of no key, lies of length."""
+    """Records of all kinds in the clear: fragments of a ClientHello, alerts, data, lies of length."""
     while True:
         datagram = b""
         for _ in range(rng.choice([1, 1, 1, 2, 30])):

@@ -14,6 +14,7 @@ from aiortc.mediastreams import AudioStreamTrack
 
 from voicertc.errors import ClientError
 from voicertc.rtc import aiortc_patch
+from voicertc.rtc.aiortc_patch.addresses import connections_of
 from voicertc.rtc.ice import MAX_CANDIDATES, TrickledCandidate
 from voicertc.testing.client import HeadlessClient
 
@@ -130,7 +131,7 @@ async def test_addresses_of_another_ice_session_are_refused_and_too_many_left_ou
     with pytest.raises(ClientError) as caught:
         await owner.peer.add_candidates(good, ufrag="other")
     assert (caught.value.status, caught.value.code) == (422, "ice_restart_unsupported")
-    (connection,) = aiortc_patch._connections(owner.peer._connection.pc)
+    (connection,) = connections_of(owner.peer._connection.pc)
     assert len(connection.remote_candidates) == MAX_CANDIDATES
     await owner.close()
 

@@ -18,6 +18,7 @@ from voicertc.audio.pcm import PcmFrame
 from voicertc.audio.playout import EAR_DELAY
 from voicertc.errors import ClientError
 from voicertc.rtc import aiortc_patch
+from voicertc.rtc.aiortc_patch import addresses as addresses_offered
 from voicertc.rtc.peer import IceServer, RtcOptions
 from voicertc.testing.client import ClientOptions, HeadlessClient
 
@@ -97,7 +98,7 @@ async def test_a_client_elsewhere_is_not_offered_loopback(
             "aioice.ice.get_host_addresses", lambda *, use_ipv4, use_ipv6, found=addresses: found
         )
         monkeypatch.setattr(
-            aiortc_patch, "get_host_addresses", lambda *, use_ipv4, use_ipv6, found=addresses: found
+            addresses_offered, "get_host_addresses", lambda *, use_ipv4, use_ipv6, found=addresses: found
         )
         owner = Owner()
         assert (" 127.0.0.1 " in await owner.peer.answer(text)) == is_offered

@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicertc.rtc.rtp import RtpPacket, header, is_rtp, parse
+from voicertc.rtc.rtp import RtpPacket, header, is_rtcp, is_rtp, parse
 
 HEADER = bytes([0x80, 0xEF]) + (7).to_bytes(2) + (960).to_bytes(4) + (99).to_bytes(4)
 READ = RtpPacket(111, 7, 960, 99, b"payload")
@@ -59,6 +59,64 @@ def test_rtp_is_told_from_what_shares_its_port() -> None:
     assert not is_rtp(bytes([0x00, 0x01]) + bytes(20)), "STUN"
     assert not is_rtp(bytes([22, 254, 253]) + bytes(20)), "DTLS"
     assert not is_rtp(b"\x80")
+
+
+def test_only_what_aiortc_takes_for_rtcp_is_given_to_it_as_such() -> None:
+    """With 209 to 223 it would take it for RTP, of which nothing is to reach it."""
+    assert [kind for kind in range(256) if is_rtcp(bytes([0x80, kind]) + bytes(6))] == [*range(192, 209)]
+    assert not any(is_rtcp(bytes([first, 200]) + bytes(6)) for first in (0, 3, 63, 127, 192, 255))
+    assert not is_rtcp(b"\x80\xc8" + bytes(5)), "its source must be there"
+    assert not any(is_rtp(bytes([0x80, kind]) + bytes(10)) for kind in range(192, 224))
+
+
+@st.composite
+def elements(draw: st.DrawFn) -> tuple[int, bytes, int | None]:
+    """A block of extensions with a level somewhere among others: profile, block, level if there is one."""
+    has_two_bytes = draw(st.booleans())
+    others = st.integers(4, 14).flatmap(
+        lambda number: st.tuples(st.just(number), st.binary(min_size=1, max_size=16))
+    )
+    before, after = draw(st.lists(others, max_size=3)), draw(st.lists(others, max_size=3))
+    level = draw(st.none() | st.integers(0, 127))
+    voice = draw(st.sampled_from([0, 0x80]))
+    mine = [] if level is None else [(LEVEL_ID, bytes([voice | level]))]
+    block = b""
+    for number, value in [*before, *mine, *after]:
+        block += bytes(draw(st.integers(0, 3)))  # padding, anywhere
+        head = [number, len(value)] if has_two_bytes else [number << 4 | len(value) - 1]
+        block += bytes(head) + value
+    profile = draw(st.integers(0x1000, 0x100F)) if has_two_bytes else 0xBEDE
+    return profile, block + bytes(-len(block) % 4), level
+
+
+@given(
+    elements(),
+    st.lists(st.integers(0, 2**32 - 1), max_size=15),
+    st.tuples(
+        st.integers(0, 127), st.integers(0, 65_535), st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1)
+    ),
+    st.binary(max_size=60),
+    st.none() | st.integers(1, 255),
+)
+def test_a_packet_of_any_form_is_read_back(
+    extension: tuple[int, bytes, int | None],
+    sources: list[int],
+    numbers: tuple[int, int, int, int],
+    payload: bytes,
+    n_padding: int | None,
+) -> None:
+    profile, block, level = extension
+    kind, number, timestamp, ssrc = numbers
+    first = 0x90 | len(sources) | (0x20 if n_padding else 0)
+    data = bytes([first]) + header(kind, number, timestamp, ssrc, marker=True)[1:]
+    data += b"".join(source.to_bytes(4) for source in sources)
+    data += profile.to_bytes(2) + (len(block) // 4).to_bytes(2) + block + payload
+    if n_padding:
+        data += bytes(n_padding - 1) + bytes([n_padding])
+    assert parse(data, LEVEL_ID) == RtpPacket(kind, number, timestamp, ssrc, payload, level)
+    assert parse(data) == RtpPacket(kind, number, timestamp, ssrc, payload, None)
+    for end in range(len(data) - len(payload) - (n_padding or 0)):
+        assert parse(data[:end], LEVEL_ID) is None, "cut off before its payload"
 
 
 @given(st.binary(max_size=80), st.integers(0, 15))

@@ -6,16 +6,24 @@ _HEADER_BYTES = 13
 """Type, version (0xfe…), epoch and number, length."""
 
 
+def is_dtls(data: bytes) -> bool:
+    """Whether a datagram is DTLS, and not STUN or RTP (RFC 7983 §7)."""
+    return bool(data) and 19 < data[0] < 64
+
+
 def records(datagram: bytes) -> list[bytes]:
-    """Return a datagram's records, of which it may hold several (§4.1.1); what is none, as a whole."""
+    """Return a datagram's records, of which it may hold several (§4.1.1).
+
+    What has another header than DTLS 1.2's is one record until the end; what is none at all is left out.
+    """
     found = []
     start = 0
-    while start < len(datagram):
-        end = start + _HEADER_BYTES
-        if end > len(datagram) or datagram[start + 1] != 0xFE:
-            end = len(datagram)
+    while is_dtls(rest := datagram[start:]):
+        end = _HEADER_BYTES
+        if len(rest) < end or rest[1] != 0xFE:
+            end = len(rest)
         else:
-            end += datagram[end - 2] << 8 | datagram[end - 1]
-        found.append(datagram[start:end])
-        start = end
+            end += rest[11] << 8 | rest[12]
+        found.append(rest[:end])
+        start += end
     return found

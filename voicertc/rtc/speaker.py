@@ -82,6 +82,9 @@ class Speaker:
             self._n_silent, self._rests_until = 0, 0.0
             self._voice.counters.n_skipped += 0 if is_first else n_missed
             return self._leave(payload, at, is_first=is_first)
+        early = round((self._last + TICK - at) / SLOT)
+        if early > 0:
+            return early  # woken for nothing: silence does not run ahead of its time
         if self._n_silent < N_SETTLING:
             self._n_silent += 1
             return self._leave(self._voice.hush(), at)
