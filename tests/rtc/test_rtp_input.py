@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voicertc.rtc.aiortc_patch import inbound
-from voicertc.rtc.aiortc_patch.guards import _BoundedSession
+from voicertc.rtc.aiortc_patch.guards import _BoundedSession, guard
 from voicertc.rtc.aiortc_patch.inbound import N_SOURCES, RtpInput
 from voicertc.rtc.rtp import RtpPacket, header, parse
 
@@ -160,12 +160,12 @@ async def test_each_transport_is_guarded_once() -> None:
     """A further offer may bring another, of a data channel outside the bundle."""
     pc = RTCPeerConnection(RTCConfiguration(iceServers=[]))
     transport = pc.addTransceiver("audio").receiver.transport
-    aiortc_patch.guard(pc)
+    guard(pc)
     guarded = dict(vars(transport))
     pc.createDataChannel("channel")
     assert pc.sctp is not None
     assert pc.sctp.transport is not transport
-    aiortc_patch.guard(pc)
+    guard(pc)
     assert vars(transport) == guarded
     assert {"_setup_srtp", "_handle_rtcp_data", "_register_data_receiver"} <= set(vars(pc.sctp.transport))
     await pc.close()
