@@ -92,3 +92,16 @@ async def test_another_version_of_aiortc_is_told_of_and_served(
     (record,) = caplog.records
     assert record.message == "media_path_public"
     assert "aioice.Connection._gone" in str(record.__dict__)
+
+
+async def test_a_data_channel_that_would_hang_aiortc_is_refused_here_too() -> None:
+    owner = Owner(only_public=True)
+    async with HeadlessClient(owner.answer) as client:
+        await client.channel_opened()
+        await owner.until("channel_opened")
+        association = owner.peer._connection.pc.sctp
+        endless = bytes(12) + bytes([4, 0, 0, 8, 0, 1, 0, 0])  # a HEARTBEAT whose parameter has no length
+        await asyncio.wait_for(association._handle_data(endless), 5)
+        client.send({"type": "still here"})
+        await owner.when(lambda: owner.messages == ['{"type": "still here"}'])
+    await owner.close()

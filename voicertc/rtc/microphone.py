@@ -31,8 +31,8 @@ _PER_SAMPLE = TIMELINE_HZ // HEARING_RATE_HZ
 _QUIET_LEVEL = 70
 """−dBov from which a packet is silent. Twenty recorded sentences, also 25 dB too soft, begin and end where
 they do when all is decoded (10 ms off in the median, 65 at most): ``tests/rtc/test_silence_left_out.py``."""
-_N_KEPT = 25
-"""Silent packets that are kept: half a second, more than a turn's padding and a detector's warming up."""
+_KEPT: Ticks = TIMELINE_HZ // 2
+"""How much silence is kept: half a second, more than a turn's padding and a detector's warming up."""
 _MEASURED = 4
 """Every so many-th packet's level and size are measured: a second has enough of them."""
 _N_FIRST = 50
@@ -73,7 +73,7 @@ class Microphone:
         self._window: ReorderWindow[RtpPacket] = ReorderWindow()
         self._timeline = Timeline(position=position * _PER_SAMPLE)
         self._decoder = ConcealingDecoder()
-        self._quiet: deque[_Quiet] = deque(maxlen=_N_KEPT)
+        self._quiet: deque[_Quiet] = deque()  # of half a second
         self._pending: Samples = np.empty(0, np.int16)
         self.position = position
         """Of the next frame, in samples since the call began."""
@@ -155,7 +155,7 @@ class Microphone:
         missing = self._timeline.gap(stamp, length, now - self._began)
         start = self._timeline.position - length
         if packet.level is not None and packet.level >= _QUIET_LEVEL and self._may_leave_out():
-            self._quiet.append(_Quiet(start, payload))
+            self._keep(_Quiet(start, payload))
             return
         if self._quiet:
             self._hear_quiet()
@@ -166,8 +166,13 @@ class Microphone:
     def _may_leave_out(self) -> bool:
         return self.counters.n_packets > _N_FIRST and self._is_idle()
 
+    def _keep(self, packet: _Quiet) -> None:
+        self._quiet.append(packet)
+        while self._quiet[0].start <= packet.start - _KEPT:
+            self._quiet.popleft()
+
     def _hear_quiet(self) -> None:
-        quiet, self._quiet = self._quiet, deque(maxlen=_N_KEPT)
+        quiet, self._quiet = self._quiet, deque()
         for start, payload in quiet:
             self._decode(start, payload)
 

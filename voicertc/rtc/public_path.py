@@ -16,6 +16,7 @@ from aiortc import MediaStreamError, MediaStreamTrack, RTCPeerConnection, RTCRtp
 
 from ..audio.opus import Coding, CodingMode
 from ..audio.pcm import PcmFrame
+from . import aiortc_patch
 from .media_path import CallAudio
 from .track_microphone import BUFFER_DELAY, TrackMicrophone
 from .track_speaker import TrackSpeaker
@@ -48,6 +49,7 @@ class PublicPath:
         self._speaker = TrackSpeaker(Voice(audio.playout, coding, audio.mixing))
         self.track: MediaStreamTrack = self._speaker
         self._heard: MediaStreamTrack | None = None
+        self._pc: RTCPeerConnection | None = None
         self._began: float | None = None
         self._first = 0
         self._microphone: TrackMicrophone | None = None
@@ -62,10 +64,14 @@ class PublicPath:
         return self._speaker.skipped
 
     def describe(self, pc: RTCPeerConnection, transceiver: RTCRtpTransceiver) -> None:
-        """Nothing is to be done: aiortc does it all."""
+        """Let aiortc do it all, but for what a data channel's peer could hang it with."""
+        self._pc = pc
+        aiortc_patch.guard_data_channel(pc)
 
     def renegotiated(self) -> None:
-        """Nor then."""
+        """A data channel may have come."""
+        if self._pc is not None:
+            aiortc_patch.guard_data_channel(self._pc)
 
     def take_track(self, track: MediaStreamTrack) -> None:
         """Listen to the client's track, as soon as sound can flow; one that nobody reads grows for ever."""

@@ -27,7 +27,7 @@ from .addresses import (
     use_certificate,
 )
 from .cable import cut_link
-from .guards import guard
+from .guards import guard, guard_data_channel
 from .inbound import RtpInput, watch_inbound
 from .names import MISSING, missing_names
 from .outbound import RtpOutput, round_trip, watch_reports
@@ -39,6 +39,7 @@ __all__ = [
     "RtpOutput",
     "cut_link",
     "guard",
+    "guard_data_channel",
     "has_only_loopback",
     "host_addresses",
     "missing_names",

@@ -48,6 +48,14 @@ def guard(pc: RTCPeerConnection) -> None:
             _guard_checks(connection)
 
 
+def guard_data_channel(pc: RTCPeerConnection) -> None:
+    """The least of it, for the public path: SCTP that would hang the process. Nothing if names are missing."""
+    if pc.sctp is not None and not any("sctp" in name.lower() or "rtcdtls" in name for name in MISSING):
+        transport = pc.sctp.transport
+        if "_register_data_receiver" not in vars(transport):
+            _guard_sctp(transport)
+
+
 def _guard_checks(connection: Connection) -> None:
     """aioice keeps, checks and sorts every address from which somebody who knows the password asks."""
     check = connection.check_incoming

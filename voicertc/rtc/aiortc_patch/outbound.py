@@ -87,6 +87,8 @@ def watch_reports(sender: RTCRtpSender, on_report: Callable[[ReceiverReport], No
     handle = sender._handle_rtcp_packet
 
     async def handle_rtcp_packet(packet: AnyRtcpPacket) -> None:
+        if hasattr(packet, "lost"):
+            return  # asks for packets again, which our sender does not keep: looking for each takes its time
         await handle(packet)
         for report in getattr(packet, "reports", ()):
             if report.ssrc == sender._ssrc:
