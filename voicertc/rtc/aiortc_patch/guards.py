@@ -49,7 +49,7 @@ def guard(pc: RTCPeerConnection) -> None:
 
 
 def guard_data_channel(pc: RTCPeerConnection) -> None:
-    """The least of it, for the public path: SCTP that would hang the process. Nothing if names are missing."""
+    """The least of it, for the public path: SCTP that would hang the process. None if names are missing."""
     if pc.sctp is not None and not any("sctp" in name.lower() or "rtcdtls" in name for name in MISSING):
         transport = pc.sctp.transport
         if "_register_data_receiver" not in vars(transport):
