@@ -1,4 +1,4 @@
-"""The client side of a measurement: calls that say packets made beforehand and keep what comes as it comes."""
+"""The client side of a measurement: calls that say ready packets and keep what comes as it comes."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ _T = TypeVar("_T")
 @dataclass(frozen=True)
 class Case:
     """``kind`` is whose server is measured, ``our`` or ``stock``; ``n_calls`` and ``seconds`` take the place
-    of a case's own. ``directory`` holds the material, ``clips`` recordings with their words, if there are any.
+    of a case's own. ``directory`` holds the material, ``clips`` recordings with their words, if any.
     """
 
     kind: str

@@ -55,13 +55,14 @@ async def talk(case: Case) -> Result:
         await connect(marked)
         for caller in marked:
             caller.talk(case.material.marks)
-        found: Result = {"rest": await _latency(marked, case.pick(2.0, 20.0)), "loads": []}
+        found: Result = {"rest": await _latency(marked, case.pick(1.5, 20.0)), "loads": []}
         at_rest = running.memory_mb
         talking: list[Caller] = []
         for load in loads:
             n_calls = load or round(1000 * LOAD / found["loads"][-1]["cpu_ms"])
             await _add(talking, n_calls - len(marked), running, case)
-            window = await _window(running, talking, marked, seconds=case.pick(2.5, 20.0))
+            lengths = {"seconds": case.pick(2.5, 20.0), "warm_up": case.pick(0.5, 2.0)}
+            window = await _window(running, talking, marked, **lengths)
             window["memory_mb"] = round((running.memory_mb - at_rest) / max(1, len(talking)), 3)
             found["loads"].append(window)
         return found
@@ -70,11 +71,11 @@ async def talk(case: Case) -> Result:
 async def voip(case: Case) -> Result:
     """Both sides talk, and clients report 5 % of loss, so that the voice is coded for lossy links."""
     # Told by the clients, so that it is the server's own way from reports to coding that is measured.
-    StreamStatistics.fraction_lost = property(lambda self: 256 // 20)  # type: ignore[method-assign]
+    setattr(StreamStatistics, "fraction_lost", property(lambda self: 256 // 20))  # noqa: B010 (it is none)
     talking: list[Caller] = []
     async with server(case.kind, case.directory) as running:
         await _add(talking, case.n_calls or case.pick(20, 60), running, case)
-        return await _window(running, talking, seconds=case.pick(2.5, 20.0), warm_up=case.pick(2.5, 5.0))
+        return await _window(running, talking, seconds=case.pick(2.5, 20.0), warm_up=case.pick(2.0, 5.0))
 
 
 async def mix(case: Case) -> Result:
@@ -98,10 +99,10 @@ async def idle(case: Case) -> Result:
     """Calls that are up and silent on both sides."""
     async with server(case.kind, case.directory) as running:
         at_first = running.memory_mb
-        n_calls = case.n_calls or case.pick(60, 800)
+        n_calls = case.n_calls or case.pick(250, 800)
         silent = [Caller(running, f"call-{index}", {}, uses_dtx=True) for index in range(n_calls)]
         await connect(silent)
-        found = await _window(running, silent, seconds=case.pick(3.0, 20.0))
+        found = await _window(running, silent, seconds=case.pick(2.5, 20.0), warm_up=case.pick(0.5, 2.0))
         found["memory_mb"] = round((running.memory_mb - at_first) / n_calls, 3)
         return found
 

@@ -46,7 +46,7 @@ _CALM = 0.3
 
 @dataclass(frozen=True)
 class Journey:
-    """The marked packets of a call in the order they were sent: seconds, NaN where something never happened."""
+    """The marked packets of a call in the order they were sent: seconds, NaN for what never happened."""
 
     sent: np.ndarray
     forwarded: np.ndarray
@@ -55,12 +55,12 @@ class Journey:
     @property
     def is_lost(self) -> np.ndarray:
         """Which the link did not send on."""
-        return np.isnan(self.forwarded)
+        return np.asarray(np.isnan(self.forwarded))
 
     @property
     def delay(self) -> np.ndarray:
         """From leaving the link to being heard; NaN for what was lost, also if its sound was restored."""
-        return self.heard - self.forwarded
+        return np.asarray(self.heard - self.forwarded)
 
 
 class _Log:
@@ -96,7 +96,7 @@ async def loss(case: Case) -> Result:
         await asyncio.sleep(0.7)
         since = time.monotonic()
         # Stock aiortc cannot carry more calls side by side: it is given the time instead.
-        await asyncio.sleep(case.pick(4.0, 30.0))
+        await asyncio.sleep(case.pick(3.5, 30.0))
         until = time.monotonic()
         await asyncio.sleep(0.6)
         journeys = {
@@ -157,7 +157,7 @@ def _is_behind_hole(one: Journey) -> np.ndarray:
     for back in range(1, _AFTERMATH + 1):
         before = np.concatenate((np.full(back, -np.inf), one.forwarded[:-back]))
         is_behind |= np.isnan(before) | (before > one.forwarded)
-    return is_behind & ~one.is_lost
+    return np.asarray(is_behind & ~one.is_lost)
 
 
 def _recoveries(one: Journey, usual: float) -> list[float]:

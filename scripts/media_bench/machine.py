@@ -13,11 +13,17 @@ import numpy as np
 SERVER_CORE, CLIENT_CORE = 0, 1
 
 
-def pin(core: int | None) -> None:
-    """Run on one core only, ``None`` on any, where that can be chosen; what is started from here inherits it."""
-    n_cores = os.cpu_count() or 1
-    if hasattr(os, "sched_setaffinity") and n_cores > 1:
-        os.sched_setaffinity(0, range(n_cores) if core is None else {core})
+def pin(core: int) -> None:
+    """Run on one core only, where that can be chosen; what is started from here inherits it."""
+    if hasattr(os, "sched_setaffinity") and (os.cpu_count() or 1) > 1:
+        os.sched_setaffinity(0, {core})
+
+
+def relax() -> None:
+    """Run on any core, at the usual priority, for work that has time."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, range(os.cpu_count() or 1))
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
 
 
 def cpu_time(pid: int) -> float:

@@ -1,8 +1,9 @@
-"""voicertc's media plane alone, as the product runs it: peers, playout, what is heard; no session, no services."""
+"""voicertc's media plane alone, as the product runs it: peers, playout and what is heard."""
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -90,7 +91,10 @@ class OurHost:
 
 async def main() -> None:
     """Serve until the input ends."""
-    await serve(OurHost(Material.load(Path(sys.argv[1]))))
+    material = Material.load(Path(sys.argv[1]))
+    gc.collect()  # as ``voicertc.serve`` does
+    gc.freeze()
+    await serve(OurHost(material))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What a listener makes of the packets that reached it: FEC and concealment as browsers do, then compared with
+"""What a listener makes of the packets that reached it, with FEC and concealment; and how far that is from
 what was said."""
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def receive(packets: Sequence[ReceivedPacket]) -> Samples:
 
 
 def _fill(decoder: OpusDecoder, n_lost: int, n_frames: int, following: bytes) -> list[Samples]:
-    """Return ``n_frames`` of 20 ms before ``following``, of which ``n_lost`` were packets, the rest silence."""
+    """Return ``n_frames`` of 20 ms before ``following``: ``n_lost`` were packets, the rest silence."""
     is_restored = n_lost > 0 and has_fec(following)
     n_made_up = min(n_lost - is_restored, _MAX_CONCEALED)
     pieces = [decoder.conceal(PLAYOUT_FRAME) for _ in range(n_made_up)]

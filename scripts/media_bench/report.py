@@ -26,14 +26,26 @@ class Row:
     @property
     def ratio(self) -> float | None:
         """Ours over stock's, where that says anything: levels are logarithms."""
-        if "[dB]" not in self.figure and isinstance(self.ours, int | float) and isinstance(self.stock, int | float) and self.stock:
+        if (
+            "[dB]" not in self.figure
+            and isinstance(self.ours, int | float)
+            and isinstance(self.stock, int | float)
+            and self.stock
+        ):
             return self.ours / self.stock
         return None
 
 
 def rows(found: Found) -> list[Row]:
     """Return the table of all that was measured."""
-    return [row for part in (_set_up, _talk, _others, _churn, _memory, _loss, _mouth, _words) for row in part(found)]
+    measured = {
+        name: {kind: result for kind, result in kinds.items() if "failed" not in result}
+        for name, kinds in found.items()
+        if "failed" not in kinds.get(OUR, {})
+    }
+    parts = (_set_up, _talk, _others, _churn, _memory, _loss, _mouth, _words)
+    failed = [Row(f"{name}: failed", None) for name in found if name not in measured]
+    return [row for part in parts for row in part(measured)] + failed
 
 
 def table(made: list[Row]) -> str:
@@ -233,9 +245,12 @@ def _mouth(found: Found) -> Iterator[Row]:
 
 def _words(found: Found) -> Iterator[Row]:
     result = found.get("words", {}).get(OUR, {})
+    if not result:
+        return
     if "skipped" in result:
         yield Row(f"words: {result['skipped']}", None)
         return
+    yield Row("packets left out in sentences, because a process was late", result.get("left_out"))
     for side, label in (("server", "words wrong at the server"), ("client", "words wrong at the client")):
         for loss, values in result.get(side, {}).items():
             yield Row(f"{label}, {loss} loss", values["errors"])

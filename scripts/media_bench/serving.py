@@ -1,4 +1,4 @@
-"""What both servers have in common: lines of JSON on standard input and output, what they say, what they hear.
+"""What both servers have in common: lines of JSON in and out, what they say, what they hear.
 
     {"id": 1, "ask": "offer", "name": "call-1", "sdp": "…", "plan": {…}}   →   {"id": 1, "answer": …}
 
@@ -11,6 +11,7 @@ import asyncio
 import json
 import os
 import random
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -19,7 +20,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from voicertc.audio.pcm import HEARING_RATE_HZ, Samples
+from voicertc.audio.pcm import HEARING_RATE_HZ, PLAYOUT_RATE_HZ, Samples
 
 from . import sound
 from .machine import SERVER_CORE, pin
@@ -139,13 +140,22 @@ class Ear:
 class Call(Protocol):
     """One call of either server."""
 
-    ear: Ear
-    says: Says
-    out: Out
+    @property
+    def ear(self) -> Ear:
+        """What it hears."""
+
+    @property
+    def says(self) -> Says:
+        """What it says by plan."""
+
+    @property
+    def out(self) -> Out:
+        """Where its sound goes."""
 
 
 async def serve(host: Host) -> None:
     """Answer what is asked until the input ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # it ends with its input
     pin(SERVER_CORE)
     reader = asyncio.StreamReader(limit=1 << 24)
     await asyncio.get_running_loop().connect_read_pipe(
@@ -170,7 +180,15 @@ async def _answer(host: Host, asked: Fields) -> None:
             answer, says.appended = says.appended, []
         case "play":
             out = host.call(asked["name"]).out
-            out.say(sound.read(Path(asked["path"]), out.rate_hz))
+            samples = np.load(asked["path"])
+            out.say(
+                samples
+                if out.rate_hz == PLAYOUT_RATE_HZ
+                else sound.resampled(samples, PLAYOUT_RATE_HZ, out.rate_hz)
+            )
+            answer = None
+        case "forget":
+            host.call(asked["name"]).ear.log.clear()
             answer = None
         case "save":
             host.call(asked["name"]).ear.save(Path(asked["path"]))

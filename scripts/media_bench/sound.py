@@ -25,14 +25,15 @@ BROWSER_RATE_HZ = 48_000
 N_MARKS = 64
 NO_MARK = -1
 SURE = 0.02
-"""Part of the energy that either tone of a mark has; where none has that much it is no mark."""
+"""Part of the energy that either tone of a mark has at least: a decoder leaves little more of the first frame
+behind a hole."""
 _LOW = np.arange(400, 2000, 200)
 _HIGH = np.arange(2000, 3600, 200)
 _TEXT = (
-    "The birch canoe slid on the smooth planks. Glue the sheet to the dark blue background. It is easy to tell "
-    "the depth of a well. These days a chicken leg is a rare dish. Rice is often served in round bowls. The "
-    "juice of lemons makes fine punch. The box was thrown beside the parked truck. Four hours of steady work "
-    "faced us. A large size in stockings is hard to sell. The boy was there when the sun rose."
+    "The birch canoe slid on the smooth planks. Glue the sheet to the dark blue background. It is easy to "
+    "tell the depth of a well. These days a chicken leg is a rare dish. Rice is often served in round bowls. "
+    "The juice of lemons makes fine punch. The box was thrown beside the parked truck. Four hours of steady "
+    "work faced us. A large size in stockings is hard to sell. The boy was there when the sun rose."
 )
 """Harvard sentences (IEEE 297-1969), list 1."""
 
@@ -45,7 +46,7 @@ def talk(clips: Path | None) -> Samples:
     elif shutil.which("flite"):
         pieces = [synthesize(_TEXT, "slt", PLAYOUT_RATE_HZ)]
     else:
-        pieces = [_buzz()]
+        pieces = [buzz(TALK_SECONDS)]
     joined = np.concatenate([_without_pauses(piece) for piece in pieces])
     return np.resize(joined, TALK_SECONDS * PLAYOUT_RATE_HZ)
 
@@ -73,11 +74,12 @@ def _without_pauses(samples: Samples) -> Samples:
     """Leave out what is silent for long: a talking call is to talk all the time."""
     n = PLAYOUT_RATE_HZ // 5
     blocks = samples[: len(samples) // n * n].reshape(-1, n)
-    return blocks[np.abs(blocks).max(axis=1) > 600].reshape(-1)
+    return np.asarray(blocks[np.abs(blocks).max(axis=1) > 600].reshape(-1))
 
 
-def _buzz() -> Samples:
-    time = np.arange(TALK_SECONDS * PLAYOUT_RATE_HZ) / PLAYOUT_RATE_HZ
+def buzz(seconds: float) -> Samples:
+    """Return a voiced sound with the rhythm of speech, ``(n,)`` int16 mono at 24 kHz."""
+    time = np.arange(round(seconds * PLAYOUT_RATE_HZ)) / PLAYOUT_RATE_HZ
     voice = sum(np.sin(2 * np.pi * 120 * k * time + k * k) / k for k in range(1, 30))
     hiss = np.random.default_rng(1).standard_normal(len(time)) * 0.2
     rhythm = 0.6 + 0.4 * np.sin(2 * np.pi * 4 * time)

@@ -1,7 +1,7 @@
 """The same server with aiortc as its documentation shows it: tracks that give and take decoded frames.
 
-Nothing of it is tuned, but for what would only hurt it: no STUN server is asked, candidates are loopback's alone,
-and what is recorded is taken out of a frame only where the benchmark asks for it.
+Nothing of it is tuned, but for what would only hurt it: no STUN server is asked, candidates are loopback's
+alone, and samples are taken out of a frame only where the benchmark looks at them.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ class StockCall:
             self.ear.n_frames += 1
             if self._keeps and isinstance(frame, av.AudioFrame):
                 samples = frame.to_ndarray().reshape(-1, len(frame.layout.channels))[:, 0]
-                self.ear.keep(samples, self._position)
+                self.ear.keep(samples.astype(np.int16, copy=False), self._position)
                 self._position += len(samples)
 
 

@@ -15,23 +15,24 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from importlib.util import find_spec
+from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import numpy as np
-import soundfile
 
 from voicertc.audio.pcm import HEARING_RATE_HZ, PLAYOUT_RATE_HZ, Samples
 from voicertc.providers.pocketsphinx_engine import Pocketsphinx
 from voicertc.providers.worker_messages import Message
 from voicertc.testing.lossy_link import LinkModel, LossyLink
+from voicertc.testing.utterance import Utterance
 
 from . import receiver, sound
 from .callers import Caller, connect
 from .case import Case, Result
 from .loss import _DELAY, _HURTS
-from .machine import pin
+from .machine import relax
 from .material import as_utterance
 from .servers import Server, server
 
@@ -59,46 +60,52 @@ SENTENCES = (
 
 
 class Heard(NamedTuple):
-    """Which sound was heard: at which loss, by whose seed, on which side, of which clip."""
+    """Which sound was heard: at which loss, by whose seed, on which side, of which sentence."""
 
     loss: float
     seed: int
     side: str
-    clip: int
+    sentence: int
 
 
 @dataclass(frozen=True)
-class Clip:
-    """A sentence and its words: a sound file."""
+class _Sentence:
+    """``samples`` is a file of it for the server, ``packets`` are it for the client, for each seed."""
 
-    path: Path
     text: str
+    samples: Path
+    packets: dict[int, Utterance]
 
 
 async def words(case: Case) -> Result:
     """Say all sentences over each link, recognize, and compare."""
     if find_spec("pocketsphinx") is None:
         return {"skipped": "pocketsphinx is not installed"}
-    # The same seeds for all: a sentence begins elsewhere in its packets for each, so that the figures of a
-    # clean link are no single draw, either.
-    runs = case.pick({0.0: (1,), 0.05: (1,)}, {0.0: (1, 2, 3), 0.05: (1, 2, 3), 0.1: (1, 2, 3)})
+    # The same seeds for all: they shift the sentences, too, or a clean link's figure would be a single draw.
+    runs: dict[float, tuple[int, ...]] = case.pick(
+        {0.0: (1,), 0.05: (1,)}, {0.0: (1, 2, 3), 0.05: (1, 2, 3), 0.1: (1, 2, 3)}
+    )
     with TemporaryDirectory() as temporary:
-        clips = _clips(case, Path(temporary))
-        if not clips:
+        sentences = _sentences(
+            case, Path(temporary), sorted({seed for seeds in runs.values() for seed in seeds})
+        )
+        if not sentences:
             return {"skipped": "there are no recordings and no flite"}
         heard: dict[Heard, Path] = {}
+        n_late = 0
         for loss, seeds in runs.items():
             for seed in seeds:
                 async with server(case.kind, case.directory) as running:
-                    await _say_all(running, case, clips, loss, seed, Path(temporary), heard)
+                    n_late += await _say_all(running, case, sentences, loss, seed, Path(temporary), heard)
         texts = await _recognize(list(heard.values()))
     wrong: dict[tuple[str, float], list[int]] = {}
     for key, path in heard.items():
-        n_wrong = _n_errors(_words(clips[key.clip].text), _words(texts[path]))
+        n_wrong = _n_errors(_words(sentences[key.sentence].text), _words(texts[path]))
         wrong.setdefault((key.side, key.loss), []).append(n_wrong)
-    n_words = sum(len(_words(clip.text)) for clip in clips)
-    mean = {key: float(np.mean(counts)) * len(clips) for key, counts in wrong.items()}
-    return {"clips": len(clips), "words": n_words, **{side: _side(mean, side, n_words) for side in SIDES}}
+    n_words = sum(len(_words(sentence.text)) for sentence in sentences)
+    mean = {key: float(np.mean(counts)) * len(sentences) for key, counts in wrong.items()}
+    sides = {side: _side(mean, side, n_words) for side in SIDES}
+    return {"sentences": len(sentences), "words": n_words, "left_out": n_late, **sides}
 
 
 def _side(wrong: dict[tuple[str, float], float], side: str, n_words: int) -> Result:
@@ -113,63 +120,79 @@ def _side(wrong: dict[tuple[str, float], float], side: str, n_words: int) -> Res
     }
 
 
-def _clips(case: Case, temporary: Path) -> list[Clip]:
-    clips: list[Clip] = []
+def _sentences(case: Case, temporary: Path, seeds: Sequence[int]) -> list[_Sentence]:
+    """Return recordings with their words, if there are any, and flite's, if it is there."""
+    clips: list[tuple[str, Samples]] = []
     if case.clips is not None and (case.clips / "manifest.json").is_file():
         manifest = json.loads((case.clips / "manifest.json").read_text(encoding="utf-8"))
         short = [one for one in manifest if one.get("text") and one["duration"] <= _LONGEST]
-        clips = [Clip(case.clips / one["file"], one["text"]) for one in short]
+        clips = [(one["text"], sound.read(case.clips / one["file"], PLAYOUT_RATE_HZ)) for one in short]
     if shutil.which("flite"):
-        for number, text in enumerate(SENTENCES):
-            for voice in _VOICES:
-                path = temporary / f"{voice}-{number}.wav"
-                soundfile.write(path, sound.synthesize(text, voice, PLAYOUT_RATE_HZ), PLAYOUT_RATE_HZ)
-                clips.append(Clip(path, text))
-    return clips[:: case.pick(5, 1)]
+        spoken = [(text, voice) for text in SENTENCES for voice in _VOICES]
+        clips += [(text, sound.synthesize(text, voice, PLAYOUT_RATE_HZ)) for text, voice in spoken]
+    sentences = []
+    for index, (text, samples) in enumerate(clips[:: case.pick(5, 1)]):
+        path = temporary / f"sentence-{index}.npy"
+        np.save(path, samples)
+        at_48 = sound.resampled(samples, PLAYOUT_RATE_HZ, sound.BROWSER_RATE_HZ)
+        # Each seed has the sentence begin elsewhere in its first packet.
+        shifted = {seed: np.pad(at_48, (seed * 211, 0)) for seed in seeds}
+        packets = {
+            seed: as_utterance(sound.browser_packets(one, sound.BROWSER_RATE_HZ))
+            for seed, one in shifted.items()
+        }
+        sentences.append(_Sentence(text, path, packets))
+    return sentences
 
 
 async def _say_all(
     running: Server,
     case: Case,
-    clips: Sequence[Clip],
+    sentences: Sequence[_Sentence],
     loss: float,
     seed: int,
     temporary: Path,
     heard: dict[Heard, Path],
-) -> None:
-    """Hold one call for each clip, side by side; what was heard on either side goes to files."""
-    prelude = temporary / "prelude.wav"
-    soundfile.write(prelude, case.material.talk[: int(_PRELUDE * PLAYOUT_RATE_HZ)], PLAYOUT_RATE_HZ)
+) -> int:
+    """Hold one call for each sentence, side by side; what was heard on either side goes to files.
+
+    Returns how many packets either side left out because it was late: these were lost by no link. Whatever
+    takes long is done before the calls and after them.
+    """
+    prelude = temporary / "prelude.npy"
+    np.save(prelude, case.material.talk[: int(_PRELUDE * PLAYOUT_RATE_HZ)])
     model = LinkModel(loss=loss, delay=_DELAY, hurts=_HURTS)
-
-    async def hold(index: int, clip: Clip) -> None:
-        link = LossyLink(model, model, seed=1000 * seed + index)
-        name = f"{loss}/{seed}/{index}"
-        caller = Caller(running, name, {"keeps": True}, link)
-        await connect([caller])
-        await running.ask("play", name=name, path=str(prelude))
-        await asyncio.sleep(_PRELUDE + _PAD)
-        await running.ask("marks", name=name)  # forgets what was heard until now
-        caller.forget()
-        await asyncio.sleep(_PAD)
-        await running.ask("play", name=name, path=str(clip.path))
-        await caller.client.say(as_utterance(_packets(clip, seed)))
-        await asyncio.sleep(_PAD)
-        by_server, by_client = (temporary / f"{loss}-{seed}-{index}-{side}.npy" for side in SIDES)
-        await running.ask("save", name=name, path=str(by_server))
-        sounds = receiver.receive(caller.packets)
-        np.save(by_client, sound.resampled(sounds, PLAYOUT_RATE_HZ, HEARING_RATE_HZ))
-        for side, path in zip(SIDES, (by_server, by_client), strict=True):
-            heard[Heard(loss, seed, side, index)] = path
-        await caller.close()
+    links = [LossyLink(model, model, seed=1000 * seed + index) for index in range(len(sentences))]
+    callers = [
+        Caller(running, f"sentence-{index}", {"keeps": True}, link) for index, link in enumerate(links)
+    ]
+    await connect(callers)
+    await asyncio.gather(
+        *(_hold(caller, one, prelude, seed) for caller, one in zip(callers, sentences, strict=True))
+    )
+    n_late = sum(caller.client.skipped for caller in callers) + int((await running.ask("stats"))["skipped"])
+    for index, (caller, link) in enumerate(zip(callers, links, strict=True)):
         link.close()
+        paths = {side: temporary / f"{loss}-{seed}-{index}-{side}.npy" for side in SIDES}
+        await running.ask("save", name=caller.name, path=str(paths["server"]))
+        at_client = receiver.receive(caller.packets)
+        np.save(paths["client"], sound.resampled(at_client, PLAYOUT_RATE_HZ, HEARING_RATE_HZ))
+        heard |= {Heard(loss, seed, side, index): path for side, path in paths.items()}
+        await caller.close()
+    return n_late
 
-    await asyncio.gather(*(hold(index, clip) for index, clip in enumerate(clips)))
 
-
-def _packets(clip: Clip, seed: int) -> tuple[bytes, ...]:
-    samples = np.pad(sound.read(clip.path, sound.BROWSER_RATE_HZ), (seed * 211, 0))
-    return sound.browser_packets(samples, sound.BROWSER_RATE_HZ)
+async def _hold(caller: Caller, sentence: _Sentence, prelude: Path, seed: int) -> None:
+    """Let a call be on its way, forget what was heard until then, and have both sides say the sentence."""
+    ask = caller.server.ask
+    await ask("play", name=caller.name, path=str(prelude))
+    await asyncio.sleep(_PRELUDE + _PAD)
+    await ask("forget", name=caller.name)
+    caller.forget()
+    await asyncio.sleep(_PAD)
+    await ask("play", name=caller.name, path=str(sentence.samples))
+    await caller.client.say(sentence.packets[seed])
+    await asyncio.sleep(_PAD)
 
 
 # --- recognition --------------------------------------------------------------------------------------
@@ -178,7 +201,7 @@ def _packets(clip: Clip, seed: int) -> tuple[bytes, ...]:
 async def _recognize(paths: Sequence[Path]) -> dict[Path, str]:
     """Recognize sound files, on both cores: no server runs any more."""
     loop = asyncio.get_running_loop()
-    with ProcessPoolExecutor(2, initializer=_load) as pool:
+    with ProcessPoolExecutor(2, get_context("spawn"), initializer=_load) as pool:
         texts = await asyncio.gather(*(loop.run_in_executor(pool, _hear, path) for path in paths))
     return dict(zip(paths, texts, strict=True))
 
@@ -188,14 +211,14 @@ _engine: Pocketsphinx | None = None
 
 def _load() -> None:
     global _engine
-    pin(None)
+    relax()
     _engine = Pocketsphinx({})
 
 
 def _hear(path: Path) -> str:
     assert _engine is not None, "a process of the pool has loaded it"
     turn = _Turn(np.load(path))
-    _engine.serve(turn)
+    _engine.serve(turn)  # type: ignore[arg-type]  # all that the engine asks of a request
     return turn.text
 
 

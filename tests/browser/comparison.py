@@ -31,6 +31,8 @@ _FAR = 0.5
 class Trace:
     """Arrays of one value for each window of the reference that is loud enough, in order."""
 
+    window: float
+    """Seconds."""
     at: Floats
     """Seconds in the reference."""
     likeness: Floats
@@ -43,26 +45,38 @@ class Trace:
     def between(self, start: float, end: float) -> Trace:
         """Return the windows between two times of the reference."""
         mask = (self.at >= start) & (self.at < end)
-        return Trace(self.at[mask], self.likeness[mask], self.lag[mask], self.gain_db[mask])
+        return Trace(self.window, self.at[mask], self.likeness[mask], self.lag[mask], self.gain_db[mask])
 
-    def share_below(self, likeness: float) -> float:
-        """Return the share of windows that are less like what they should be."""
-        return float(np.mean(self.likeness < likeness))
+    def seconds_below(self, likeness: float) -> float:
+        """Return how much is less like what it should be."""
+        return self.window * float(np.sum(self.likeness < likeness))
 
     @property
-    def longest_hole(self) -> int:
-        """Windows in a row that are 15 dB too quiet."""
+    def longest_hole(self) -> float:
+        """Seconds at a stretch that are 15 dB too quiet."""
         longest = run = 0
         for is_quiet in self.gain_db < -15:
             run = run + 1 if is_quiet else 0
             longest = max(longest, run)
-        return longest
+        return self.window * longest
 
 
 def level_db(samples: NDArray[np.generic]) -> float:
     """Return a sound's level in dBFS, −120 at least."""
     power = float(np.mean(np.square(samples.astype(np.float64)))) / 32_768**2 if len(samples) else 0.0
     return 10 * float(np.log10(max(power, 1e-12)))
+
+
+def clicks(samples: Samples) -> list[float]:
+    """Return when, in seconds, a sound at 48 kHz holds anything above 9.5 kHz: −80 dBFS or more, by 5 ms.
+
+    For speech of 16 kHz, which has nothing there unless something tears it.
+    """
+    spectrum = np.fft.rfft(samples.astype(np.float64))
+    spectrum[np.fft.rfftfreq(len(samples), 1 / 48_000) < 9_500] = 0
+    high = np.fft.irfft(spectrum, len(samples))
+    starts = range(960, len(samples) - 960, 240)  # not the ends: the sound goes on there
+    return [start / 48_000 for start in starts if level_db(high[start : start + 240]) > -80]
 
 
 def trace(
@@ -90,7 +104,7 @@ def trace(
         if likeness >= _LOST:
             lag = found - start
         rows.append((start / rate_hz, likeness, lag / rate_hz, gain_db))
-    return Trace(*np.array(rows).T)
+    return Trace(window, *np.array(rows).T)
 
 
 def _lag_of_all(reference: Floats, recording: Floats) -> int:

@@ -11,6 +11,7 @@ from types import FrameType
 
 import pytest
 
+from .media_call import EXECUTABLES
 from .server import Server
 
 HERE = Path(__file__).parent
@@ -22,7 +23,8 @@ TIME_LIMIT = 120
 def _needs() -> None:
     """Name what is missing."""
     chromium = os.environ.get("CHROMIUM", "/usr/bin/chromium")
-    missing = [command for command in ("node", "flite", chromium) if not shutil.which(command)]
+    needed = ("node", "flite", "pulseaudio", chromium, EXECUTABLES["firefox"])
+    missing = [command for command in needed if not shutil.which(command)]
     if missing:
         pytest.skip(f"the browser tests need {', '.join(missing)}: scripts/test installs them")
     if not (HERE / "node_modules" / "puppeteer-core").is_dir():

@@ -22,8 +22,13 @@ from .comparison import Trace, trace
 
 _BEFORE, _BEHIND = TIMELINE_HZ // 5, TIMELINE_HZ * 3 // 10
 """Samples that are kept around what was heard of a scene: it is played up to 0.4 s after it left."""
+_TICK = TIMELINE_HZ // 50
 _SPACING = 0.025
 """Seconds between packets of speech, above which one is late."""
+
+
+FIRST_CELT = 0x80
+"""First byte from which a packet is CELT's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +64,36 @@ class Scene:
         return audible / TIMELINE_HZ
 
     @property
+    def stretched(self) -> float:
+        """Seconds that the browser left out or put in between, to change the length of its buffer."""
+        counted = self.counted
+        n = counted["removedSamplesForAcceleration"] + counted["insertedSamplesForDeceleration"]
+        return n / TIMELINE_HZ
+
+    @property
     def late(self) -> float:
         """Seconds for which this machine stood still, so that packets of speech left late or never."""
-        spoken = [(a, b) for a, b in pairwise(self.sent) if not (is_dtx(a.payload) or b.is_first)]
-        gaps = [b.at - a.at for a, b in spoken]
-        return sum(gap - 0.02 for gap in gaps if gap > _SPACING)
+        return _late(self.sent)
+
+    @property
+    def holes(self) -> list[float]:
+        """When, in seconds, speech was interrupted because this machine stood still."""
+        began = self.sent[0].rtp_time
+        return [
+            (before.rtp_time - began) / TIMELINE_HZ
+            for before, after in _spoken(self.sent)
+            if after.rtp_time - before.rtp_time > _TICK
+        ]
+
+    @property
+    def changes(self) -> list[float]:
+        """When, in seconds, the codec changed between SILK and CELT (RFC 6716 §3.1)."""
+        began = self.sent[0].rtp_time
+        return [
+            (after.rtp_time - began) / TIMELINE_HZ
+            for before, after in pairwise(self.sent)
+            if (before.payload[0] < FIRST_CELT) is not (after.payload[0] < FIRST_CELT)
+        ]
 
 
 @dataclass
@@ -76,7 +106,7 @@ class Kept:
     heard: Samples = field(default_factory=lambda: np.empty(0, np.int16))
     """What the page heard, at 48 kHz, from its track's beginning on."""
     counted: list[dict[str, Any]] = field(default_factory=list)
-    """The browser's statistics by type, with the ``mark`` that was set and ``at``: samples ``heard`` so far."""
+    """The browser's statistics by type, the ``mark`` that was set, and ``at``: samples ``heard`` so far."""
     n_sent: dict[str, int] = field(default_factory=dict)
     """How many packets had left at each mark, in order; the last one is ``end``."""
     incoming: IncomingCounters | None = None
@@ -96,6 +126,11 @@ class Kept:
         return whole
 
     @property
+    def late(self) -> float:
+        """Seconds for which this machine stood still while we spoke."""
+        return _late(self.sent)
+
+    @property
     def heard_here(self) -> Samples:
         """Frames as one stretch of 16 kHz from position 0 on; what was not heard is 0."""
         whole = np.zeros(self.frames[-1].position + HEARING_FRAME, np.int16)
@@ -112,7 +147,7 @@ class Kept:
         counters = before["inbound-rtp"]
         return Scene(
             sent=self.sent[first:last],
-            said=self.said[self._place(first) : self._place(last - 1) + TIMELINE_HZ // 50],
+            said=self.said[self._place(first) : self._place(last - 1) + _TICK],
             heard=self.heard[max(0, before["at"] - _BEFORE) : after["at"] + _BEHIND],
             counted={
                 key: value - counters.get(key, 0)
@@ -127,3 +162,13 @@ class Kept:
     def _place(self, number: int) -> int:
         """Return the sample at which a packet's sound begins."""
         return self.sent[number].rtp_time - self.sent[0].rtp_time
+
+
+def _spoken(sent: list[Sent]) -> list[tuple[Sent, Sent]]:
+    """Return packets of which the second should have left 20 ms after the first."""
+    return [(a, b) for a, b in pairwise(sent) if not (is_dtx(a.payload) or b.is_first)]
+
+
+def _late(sent: list[Sent]) -> float:
+    gaps = [after.at - before.at for before, after in _spoken(sent)]
+    return sum(gap - 0.02 for gap in gaps if gap > _SPACING)

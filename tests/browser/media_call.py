@@ -12,7 +12,6 @@ import asyncio
 import contextlib
 import os
 import shutil
-import signal
 import tempfile
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -216,7 +215,6 @@ async def _running(browser: str, url: str) -> AsyncGenerator[None]:
             *("node", str(HERE / "browser.mjs"), browser, executable, url),
             stdin=asyncio.subprocess.PIPE,
             env={**os.environ, "PULSE_SERVER": sound_card},
-            start_new_session=True,  # so that it can be killed with all of its children
         )
         try:
             yield
@@ -227,7 +225,7 @@ async def _running(browser: str, url: str) -> AsyncGenerator[None]:
                 async with asyncio.timeout(_END_TIMEOUT):
                     await process.wait()
             except TimeoutError:
-                os.killpg(process.pid, signal.SIGKILL)
+                process.terminate()  # Puppeteer then kills the browser, which is in a group of its own
                 await process.wait()
 
 
