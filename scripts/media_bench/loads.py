@@ -44,7 +44,7 @@ async def set_up(case: Case) -> Result:
 
 async def talk(case: Case) -> Result:
     """Both sides talk: latency at rest, then what calls cost and how they fare at each number of them."""
-    loads = case.pick([60], [30, _FILL, 100]) if case.kind == "our" else case.pick([10], [8, _FILL])
+    loads = case.pick([60], [60, _FILL, 100]) if case.kind == "our" else case.pick([10], [8, _FILL])
     if case.n_calls:
         loads = [case.n_calls]
     async with server(case.kind, case.directory) as running:
