@@ -391,14 +391,12 @@ class TextToSpeechContract:
             assert sizes == [PLAYOUT_FRAME] * (len(chunk.samples) // PLAYOUT_FRAME)
             assert len(chunk.samples) == sum(sizes)
 
-    async def test_faster_is_shorter(self, voice: TextToSpeech) -> None:
-        if not self.obeys_speed:
-            pytest.skip("this voice has one speed")
+    async def test_faster_is_shorter_where_a_voice_has_more_than_one_speed(self, voice: TextToSpeech) -> None:
         lengths = [
             total(await speak(voice, SENTENCE, VoiceRequest(speed=speed))) for speed in (0.25, 1.0, 1.5)
         ]
         assert lengths == sorted(lengths, reverse=True)
-        assert len(set(lengths)) == 3
+        assert len(set(lengths)) == (3 if self.obeys_speed else 1)
 
     @pytest.mark.parametrize("text", ODD_TEXTS, ids=ascii)
     async def test_odd_text_does_no_harm(self, voice: TextToSpeech, text: str) -> None:
