@@ -33,6 +33,6 @@ def test_counts_are_of_the_time_between_and_states_the_last() -> None:
 
 def test_what_the_client_reported_is_a_state() -> None:
     report, coding = ReceiverReport(0.1, 5, 0.002, 7.0), Coding(32_000, 0.0065, has_fec=True)
-    before = OutgoingCounters(n_packets=10, n_reports=1)
-    after = OutgoingCounters(n_packets=60, n_reports=2, coding=coding, report=report)
-    assert after.since(before) == OutgoingCounters(n_packets=50, n_reports=1, coding=coding, report=report)
+    before = OutgoingCounters(n_packets=10, n_skipped=1)
+    after = OutgoingCounters(n_packets=60, n_skipped=2, coding=coding, report=report)
+    assert after.since(before) == OutgoingCounters(n_packets=50, n_skipped=1, coding=coding, report=report)

@@ -109,8 +109,6 @@ class OutgoingCounters(_Counters):
     """Of those, as they went: without IP and UDP, with SRTP."""
     n_skipped: int = 0
     """Ticks left out because the event loop was late: each is 20 ms missing in what the agent says."""
-    n_reports: int = 0
-    """Receiver reports that came."""
     coding: Coding | None = None
     """``None`` until something was encoded."""
     report: ReceiverReport | None = None

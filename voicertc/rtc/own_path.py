@@ -150,9 +150,7 @@ class OwnPath:
             self._output.send(payload, rtp_time, is_first)
 
     def _reported(self, report: ReceiverReport) -> None:
-        counters = self._voice.counters
-        counters.n_reports += 1
-        counters.report = report
+        self._voice.counters.report = report
         assert self._transceiver is not None, "its sender was told of a report"
         round_trip = aiortc_patch.round_trip(self._transceiver.sender)
         coding = self._adaptation.report(report.fraction_lost, round_trip, report.time)
