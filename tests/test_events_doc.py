@@ -42,7 +42,13 @@ FACTS: tuple[Fact, ...] = (
         facts.LinkFlow(0.0, 2.0, None, 39.5, -21.0, 4.32),
         24.0,
     ),
-    facts.UsageAdded(12.5, 31.2, 402, Usage(1830, 211, 1024)),
+    facts.UsageAdded(
+        12.5,
+        31.2,
+        402,
+        Usage(1830, 211, 1024),
+        (facts.ServiceUsage("llm", "openai", "", tokens=Usage(1830, 211, 1024)),),
+    ),
     facts.CallEnding("hangup"),
 )
 

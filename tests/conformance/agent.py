@@ -15,9 +15,11 @@ from voicertc.audio.pcm import PLAYOUT_RATE_HZ, PcmFrame, Samples
 from voicertc.core.items import Item, Kind, Role
 from voicertc.core.replies import CutShort, ToolCall, Usage
 from voicertc.providers.base import (
+    EachTurn,
     Final,
-    Interim,
+    HeardPiece,
     RecognitionRequest,
+    Recognizer,
     SpeechChunk,
     SpeechToText,
     VoiceRequest,
@@ -129,10 +131,20 @@ class Ears:
     async def close(self) -> None:
         """Nothing, likewise."""
 
-    async def recognize(
-        self, audio: AsyncIterator[PcmFrame], request: RecognitionRequest
-    ) -> AsyncGenerator[Interim | Final, None]:
-        """Listen in."""
+    def attend(self, request: RecognitionRequest) -> Recognizer:
+        """Listen in on each turn."""
+        attention = self._recognizer.attend(request)
+
+        def recognize(
+            audio: AsyncIterator[PcmFrame], request: RecognitionRequest
+        ) -> AsyncGenerator[HeardPiece, None]:
+            return self._listen_in(attention, audio, request)
+
+        return EachTurn(recognize)
+
+    async def _listen_in(
+        self, attention: Recognizer, audio: AsyncIterator[PcmFrame], request: RecognitionRequest
+    ) -> AsyncGenerator[HeardPiece, None]:
         frames: list[Samples] = []
 
         async def listened() -> AsyncIterator[PcmFrame]:
@@ -140,7 +152,7 @@ class Ears:
                 frames.append(frame.samples)
                 yield frame
 
-        async with aclosing(self._recognizer.recognize(listened(), request)) as results:
+        async with aclosing(attention.recognize(listened(), request)) as results:
             async for result in results:
                 if isinstance(result, Final):
                     self.heard[request.prompt] = np.concatenate(frames)

@@ -30,6 +30,7 @@ from voicertc.audio.pcm import (
 from voicertc.errors import ProviderError, ProviderTimeout
 from voicertc.providers.base import (
     Final,
+    HeardPiece,
     Interim,
     RecognitionRequest,
     SpeechChunk,
@@ -87,10 +88,10 @@ async def failing_audio(samples: Samples) -> AsyncGenerator[PcmFrame, None]:
 
 async def hear(
     recognizer: SpeechToText, source: AsyncIterator[PcmFrame], request: RecognitionRequest
-) -> list[Interim | Final]:
+) -> list[HeardPiece]:
     """All that a turn yields."""
     async with asyncio.timeout(LIMIT):
-        return [heard async for heard in recognizer.recognize(source, request)]
+        return [heard async for heard in recognizer.attend(request).recognize(source, request)]
 
 
 class SpeechToTextContract:
@@ -162,9 +163,9 @@ class SpeechToTextContract:
                 yield frame
             await seen.wait()
 
-        heard: list[Interim | Final] = []
+        heard: list[HeardPiece] = []
         async with asyncio.timeout(LIMIT):
-            async for each in recognizer.recognize(until_interim(), recognition):
+            async for each in recognizer.attend(recognition).recognize(until_interim(), recognition):
                 heard.append(each)
                 seen.set()
         assert isinstance(heard[0], Interim)
@@ -225,7 +226,7 @@ class SpeechToTextContract:
         self, recognizer: SpeechToText, speech: Samples, recognition: RecognitionRequest
     ) -> None:
         for _ in range(self.at_once + 1):
-            turn = recognizer.recognize(endless_audio(speech), recognition)
+            turn = recognizer.attend(recognition).recognize(endless_audio(speech), recognition)
             async with asyncio.timeout(LIMIT):
                 if self.gives_interims:
                     await anext(turn)

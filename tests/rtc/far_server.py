@@ -16,7 +16,7 @@ from aiohttp import web
 from voicertc import Endpoint, Settings, logs
 from voicertc.agents.base import AgentRequest, as_agent
 from voicertc.audio.pcm import HEARING_RATE_HZ, PLAYOUT_RATE_HZ, PcmFrame
-from voicertc.providers.base import Final, Interim, RecognitionRequest, SpeechChunk, VoiceRequest
+from voicertc.providers.base import Final, HeardPiece, RecognitionRequest, SpeechChunk, VoiceRequest
 from voicertc.server.app import assemble
 from voicertc.session.setup import Services
 from voicertc.testing.fakes import FakeRecognizer, FakeVoice, LoudnessDetector
@@ -32,7 +32,7 @@ class PitchRecognizer(FakeRecognizer):
 
     async def recognize(
         self, audio: AsyncIterator[PcmFrame], request: RecognitionRequest
-    ) -> AsyncGenerator[Interim | Final, None]:
+    ) -> AsyncGenerator[HeardPiece, None]:
         frames = [frame.samples async for frame in audio]
         yield Final(f"{round(pitch(np.concatenate(frames), HEARING_RATE_HZ), -1):.0f} hertz")
 

@@ -13,7 +13,7 @@ from voicertc.audio.pcm import HEARING_RATE_HZ, PcmFrame, Samples
 from voicertc.core import events, facts
 from voicertc.core.facts import Fact
 from voicertc.core.options import SessionOptions, TurnDetection
-from voicertc.providers.base import Final, Interim, RecognitionRequest
+from voicertc.providers.base import Final, HeardPiece, RecognitionRequest
 from voicertc.session.appended import Appended
 from voicertc.session.session import Session
 from voicertc.session.setup import Services, SessionSetup
@@ -134,7 +134,7 @@ class SlowRecognizer(FakeRecognizer):
 
     async def recognize(
         self, audio: AsyncIterator[PcmFrame], request: RecognitionRequest
-    ) -> AsyncGenerator[Interim | Final, None]:
+    ) -> AsyncGenerator[HeardPiece, None]:
         async def slowly() -> AsyncGenerator[PcmFrame, None]:
             async for frame in audio:
                 await asyncio.sleep(frame.end - frame.start)

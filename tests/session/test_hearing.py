@@ -13,9 +13,10 @@ from voicertc.audio.pcm import HEARING_FRAME, HEARING_RATE_HZ, PcmFrame, Samples
 from voicertc.audio.vad import SpeechModel, VoiceActivity
 from voicertc.core import events
 from voicertc.core.events import Event, Word
-from voicertc.providers.base import Final, HeardWord, Interim, RecognitionRequest, SpeechActivity
+from voicertc.providers.base import Final, HeardPiece, HeardWord, RecognitionRequest, SpeechActivity
 from voicertc.session.hearing import Hearing
 from voicertc.session.tasks import Tasks
+from voicertc.session.usage_count import UsageCount
 from voicertc.testing import virtual_time
 from voicertc.testing.fakes import FakeRecognizer, LoudnessDetector
 
@@ -32,7 +33,7 @@ class WordCounter(FakeRecognizer):
 
     async def recognize(
         self, audio: AsyncIterator[PcmFrame], request: RecognitionRequest
-    ) -> AsyncGenerator[Interim | Final, None]:
+    ) -> AsyncGenerator[HeardPiece, None]:
         loud = []
         async for frame in audio:
             self.given.append(frame)
@@ -55,6 +56,7 @@ class Ears:
             activity=self.activity,
             recognizer=self.recognizer,
             request=RecognitionRequest,
+            usage=UsageCount(),
             post=self._post,
             clock=self._loop.time,
             tasks=self._tasks,

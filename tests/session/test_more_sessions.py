@@ -26,7 +26,7 @@ from voicertc.core.replies import Cause, Outcome, ReplyRequest
 from voicertc.errors import ProviderCrashed
 from voicertc.providers.base import (
     Final,
-    Interim,
+    HeardPiece,
     RecognitionRequest,
     SpeechChunk,
     VoiceRequest,
@@ -38,6 +38,7 @@ from voicertc.session.hearing import Hearing
 from voicertc.session.recorder import Recorder
 from voicertc.session.session import Session
 from voicertc.session.tasks import Tasks
+from voicertc.session.usage_count import UsageCount
 from voicertc.testing import virtual_time
 from voicertc.testing.fakes import (
     FakeRecognizer,
@@ -188,7 +189,7 @@ def test_a_recognizer_that_will_not_be_cancelled_is_not_listened_to() -> None:
         class Stubborn(FakeRecognizer):
             async def recognize(
                 self, audio: AsyncIterator[PcmFrame], request: RecognitionRequest
-            ) -> AsyncGenerator[Interim | Final, None]:
+            ) -> AsyncGenerator[HeardPiece, None]:
                 try:
                     await asyncio.sleep(10.0)
                 except asyncio.CancelledError:
@@ -201,6 +202,7 @@ def test_a_recognizer_that_will_not_be_cancelled_is_not_listened_to() -> None:
             activity=LoudnessDetector().attend(),
             recognizer=Stubborn([]),
             request=RecognitionRequest,
+            usage=UsageCount(),
             post=posted.append,
             clock=loop.time,
             tasks=tasks,
@@ -220,7 +222,7 @@ def test_words_that_come_while_the_user_still_speaks_are_kept() -> None:
         class Hasty(FakeRecognizer):
             async def recognize(
                 self, audio: AsyncIterator[PcmFrame], request: RecognitionRequest
-            ) -> AsyncGenerator[Interim | Final, None]:
+            ) -> AsyncGenerator[HeardPiece, None]:
                 async for _ in audio:
                     break
                 yield Final("hello")

@@ -73,7 +73,13 @@ OWN: list[tuple[facts.Fact, dict[str, Any]]] = [
         },
     ),
     (
-        facts.UsageAdded(3.64, 2.5, 42, Usage(20, 8, 16)),
+        facts.UsageAdded(
+            3.64,
+            2.5,
+            42,
+            Usage(20, 8, 16),
+            (facts.ServiceUsage("stt", "openai", "gpt-live-transcribe", 4.0, 0, Usage(9, 3, 0, 7, 1)),),
+        ),
         {
             "type": "voicertc.usage",
             "heard_seconds": 3.64,
@@ -82,6 +88,20 @@ OWN: list[tuple[facts.Fact, dict[str, Any]]] = [
             "input_tokens": 20,
             "output_tokens": 8,
             "cached_tokens": 16,
+            "services": [
+                {
+                    "stage": "stt",
+                    "provider": "openai",
+                    "model": "gpt-live-transcribe",
+                    "seconds": 4.0,
+                    "characters": 0,
+                    "input_tokens": 9,
+                    "output_tokens": 3,
+                    "cached_tokens": 0,
+                    "input_audio_tokens": 7,
+                    "output_audio_tokens": 1,
+                }
+            ],
         },
     ),
     (facts.CallEnding("shutdown"), {"type": "voicertc.call.ending", "reason": "shutdown"}),

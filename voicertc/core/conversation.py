@@ -110,6 +110,8 @@ class Conversation:
             case events.TranscriptInterim(item_id, text):
                 if text and floor.listening.knows(item_id):
                     self._out.publish(facts.InterimHeard(item_id, text))
+            case events.TurnEndHeard(item_id):
+                floor.turn_end_heard(item_id)
             case events.TranscriptFinal() | events.TranscriptFailed():
                 floor.recognized(event)
             case events.CallConnected():

@@ -104,6 +104,13 @@ class TranscriptInterim:
 
 
 @dataclass(frozen=True, slots=True)
+class TurnEndHeard:
+    """The recognizer is certain that the open turn is over: nobody needs to wait for silence."""
+
+    item_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Word:
     """A word that was heard, and when, in seconds of session time; ``confidence`` 0–1 or ``None``."""
 
@@ -350,6 +357,7 @@ Event = (
     | SpeechStarted
     | SpeechStopped
     | TranscriptInterim
+    | TurnEndHeard
     | TranscriptFinal
     | TranscriptFailed
     | ReplyTextAdded

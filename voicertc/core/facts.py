@@ -5,7 +5,7 @@ Facts come out of the core inside ``commands.Publish``, in the order in which cl
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from .events import Origin, Word
@@ -320,13 +320,29 @@ class LinkMeasured:
 
 
 @dataclass(frozen=True, slots=True)
+class ServiceUsage:
+    """What one model of one service has counted so far; ``stage``: ``stt``, ``llm`` or ``tts``."""
+
+    stage: str
+    provider: str
+    model: str
+    seconds: float = 0.0
+    characters: int = 0
+    tokens: Usage = field(default_factory=Usage)
+
+
+@dataclass(frozen=True, slots=True)
 class UsageAdded:
-    """``voicertc.usage``: what the session has used so far, in the units that services are paid by."""
+    """``voicertc.usage``: what the session has used so far, in the units that services are paid by.
+
+    The first four are counted here, whoever did the work; ``services`` is what those that did it have told.
+    """
 
     heard_seconds: float
     spoken_seconds: float
     spoken_characters: int
     tokens: Usage
+    services: tuple[ServiceUsage, ...] = ()
 
 
 Fact = (

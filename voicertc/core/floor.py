@@ -188,6 +188,12 @@ class Floor:
         else:
             self._doubt.pause(at)
 
+    def turn_end_heard(self, item_id: str) -> None:
+        """The recognizer says that the turn is over; if the user is heard to speak, it is not."""
+        turn = self.listening.turn
+        if turn and turn.item_id == item_id and not turn.is_speaking and not turn.is_withheld:
+            self.end_turn()
+
     def recognized(self, event: events.TranscriptFinal | events.TranscriptFailed) -> None:
         """A turn's words have come, or will not."""
         if turn := self.listening.settle(event):

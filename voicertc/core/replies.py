@@ -57,11 +57,31 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens that a language model counted for a reply; ``cached_tokens`` are part of ``input_tokens``."""
+    """Tokens that a model counted for a reply.
+
+    ``cached_tokens`` and ``input_audio_tokens`` are part of ``input_tokens``, ``output_audio_tokens`` of
+    ``output_tokens``, ``cached_audio_tokens`` of the first two. ``provider`` counted them, if it is known.
+    """
 
     input_tokens: int = 0
     output_tokens: int = 0
     cached_tokens: int = 0
+    input_audio_tokens: int = 0
+    output_audio_tokens: int = 0
+    cached_audio_tokens: int = 0
+    provider: str = ""
+
+    def __add__(self, other: Usage) -> Usage:
+        """Return both together; the provider is the first's."""
+        return Usage(
+            self.input_tokens + other.input_tokens,
+            self.output_tokens + other.output_tokens,
+            self.cached_tokens + other.cached_tokens,
+            self.input_audio_tokens + other.input_audio_tokens,
+            self.output_audio_tokens + other.output_audio_tokens,
+            self.cached_audio_tokens + other.cached_audio_tokens,
+            self.provider or other.provider,
+        )
 
 
 @dataclass(frozen=True, slots=True)

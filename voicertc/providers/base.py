@@ -7,7 +7,7 @@ is closed early (``aclose``, or cancellation of its task) must free what it hold
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -19,10 +19,47 @@ from ..core.replies import CutShort, ToolCall, Usage
 
 
 @dataclass(frozen=True, slots=True)
+class Used:
+    """What a service counted for a piece of work, in the units it is paid by; what it does not count is 0.
+
+    ``provider``: who did it, by its name in the settings. ``seconds``: of audio, heard or made.
+    ``characters``: of text that was voiced. ``tokens``: of a model that hears or speaks.
+    """
+
+    provider: str
+    model: str = ""
+    seconds: float = 0.0
+    characters: int = 0
+    tokens: Usage | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A recognizer hears the turn's speech begin."""
+
+
+@dataclass(frozen=True, slots=True)
 class Interim:
     """What a recognizer thinks so far; the next one may rewrite it."""
 
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class EagerEnd:
+    """The turn may be over; ``Resumed`` follows if it is not. ``text`` as in ``Interim``."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """The turn goes on behind an ``EagerEnd``."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndOfTurn:
+    """The turn is over by what was said, so nobody needs to wait for silence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +87,11 @@ class Final:
     confidence: float | None = None
     language: str | None = None
     words: tuple[HeardWord, ...] = ()
+    used: Used | None = None
+
+
+HeardPiece = Started | Interim | EagerEnd | Resumed | EndOfTurn | Final
+"""What a recognizer tells of a turn. ``Final`` is due, and last; all else is a service's own choice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +138,8 @@ class SpeechChunk:
     samples: Samples
     marks: tuple[WordMark, ...] = ()
     packets: tuple[bytes, ...] = ()
+    used: Used | None = None
+    """What the clause has cost, in its last chunk, which may be empty otherwise."""
 
 
 class SpeechActivity(Protocol):
@@ -134,16 +178,44 @@ class Provider(Protocol):
         """Free everything; may be called twice."""
 
 
-class SpeechToText(Provider, Protocol):
-    """A recognizer: one call of ``recognize`` for each turn."""
+class Recognizer(Protocol):
+    """A recognizer's attention to one call, with whatever connection that takes."""
 
     def recognize(
         self, audio: AsyncIterator[PcmFrame], request: RecognitionRequest
-    ) -> AsyncGenerator[Interim | Final, None]:
-        """Yield any number of ``Interim``, then exactly one ``Final`` after ``audio`` has ended.
+    ) -> AsyncGenerator[HeardPiece, None]:
+        """Hear one turn: yield exactly one ``Final`` after ``audio`` has ended, and anything else before it.
 
-        ``audio``: frames at 16 kHz, 20 ms each, as they are heard, pre-roll first.
+        ``audio``: frames at 16 kHz, 20 ms each, as they are heard, pre-roll first. A turn may begin while the
+        words of the one before are still due.
         """
+
+    async def close(self) -> None:
+        """Free the connection; turns under way raise ``ProviderError``. May be called twice."""
+
+
+class SpeechToText(Provider, Protocol):
+    """Hears: ``attend`` once for each call, then ``Recognizer.recognize`` once for each of its turns."""
+
+    def attend(self, request: RecognitionRequest) -> Recognizer:
+        """Begin to listen to a call. Returns at once; connections are opened in the background.
+
+        ``request``: what is known when the call begins; each turn has its own.
+        """
+
+
+Recognize = Callable[[AsyncIterator[PcmFrame], RecognitionRequest], AsyncGenerator[HeardPiece, None]]
+"""``Recognizer.recognize``."""
+
+
+class EachTurn:
+    """The ``Recognizer`` of a service that keeps nothing between turns: ``recognize`` does it all."""
+
+    def __init__(self, recognize: Recognize) -> None:
+        self.recognize = recognize
+
+    async def close(self) -> None:
+        """Nothing to free."""
 
 
 class TextToSpeech(Provider, Protocol):

@@ -20,7 +20,7 @@ from openai.types.audio import Transcription
 
 from ..audio.pcm import HEARING_RATE_HZ, PcmFrame, Samples
 from ..errors import ProviderCrashed, ProviderError
-from .base import Final, Interim, RecognitionRequest
+from .base import EachTurn, Final, HeardPiece, RecognitionRequest, Recognizer
 from .openai_access import NAME
 from .openai_client import OpenAIClient
 from .openai_fields import OptionalFields, RequestFields
@@ -65,9 +65,13 @@ class OpenAISpeechToText(OpenAIStage):
             turn.reschedule(asyncio.get_running_loop().time())
         await super().close()
 
+    def attend(self, request: RecognitionRequest) -> Recognizer:
+        """Each turn is heard by itself; nothing is needed before the first."""
+        return EachTurn(self.recognize)
+
     async def recognize(
         self, audio: AsyncIterator[PcmFrame], request: RecognitionRequest
-    ) -> AsyncGenerator[Interim | Final, None]:
+    ) -> AsyncGenerator[HeardPiece, None]:
         """Hear ``audio`` to its end, send it, and yield what was said."""
         self.client.warm(self.model)
         try:

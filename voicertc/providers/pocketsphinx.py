@@ -11,7 +11,7 @@ from hashlib import sha256
 
 from ..audio.pcm import HEARING_RATE_HZ, PcmFrame
 from ..errors import ProviderError
-from .base import Final, HeardWord, Interim, RecognitionRequest
+from .base import EachTurn, Final, HeardPiece, HeardWord, Interim, RecognitionRequest, Recognizer
 from .workers import Lease, PoolOptions, WorkerPool
 
 NAME = "pocketsphinx"
@@ -68,9 +68,13 @@ class PocketsphinxRecognizer:
         """End the workers; may be called twice."""
         await self._pool.close()
 
+    def attend(self, request: RecognitionRequest) -> Recognizer:
+        """Each turn is heard by itself; nothing is needed before the first."""
+        return EachTurn(self.recognize)
+
     async def recognize(
         self, audio: AsyncIterator[PcmFrame], request: RecognitionRequest
-    ) -> AsyncGenerator[Interim | Final, None]:
+    ) -> AsyncGenerator[HeardPiece, None]:
         """Hear one turn; raises ``ProviderBusy`` when more people speak than there are workers."""
         self._refuse_other_languages(request.language)
         grammar = _Grammar.of(request.grammar)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from typing import cast
 
 from ..errors import ProviderUnavailable
+from .base import EachTurn, HeardPiece, RecognitionRequest, Recognizer
 
 _NOTHING: tuple[object, ...] = ()
 
@@ -29,9 +31,9 @@ class Unavailable:
     async def close(self) -> None:
         """Nothing to free."""
 
-    def recognize(self, *_: object) -> AsyncGenerator[object, None]:
-        """Raise ``ProviderUnavailable`` when listened to."""
-        return self._nothing()
+    def attend(self, _: RecognitionRequest) -> Recognizer:
+        """Every turn raises ``ProviderUnavailable``."""
+        return EachTurn(lambda *_: cast(AsyncGenerator[HeardPiece, None], self._nothing()))
 
     def synthesize(self, *_: object) -> AsyncGenerator[object, None]:
         """Raise ``ProviderUnavailable`` when listened to."""

@@ -126,7 +126,7 @@ class Cascade:
                 if chunk is None:
                     break
                 marks = tuple(WordMark(mark.sample, mark.text_start + offset) for mark in chunk.marks)
-                yield AudioMade(chunk.samples, marks, chunk.packets)
+                yield AudioMade(chunk.samples, marks, chunk.packets, chunk.used)
         yield ClauseClosed()
 
     def _voiced(self, words: str, request: ReplyRequest) -> AsyncGenerator[SpeechChunk, None]:

@@ -12,7 +12,7 @@ from typing import Protocol
 from ..audio.pcm import Samples
 from ..core.items import Item
 from ..core.replies import CutShort, ReplyRequest, ToolCall, Usage
-from ..providers.base import WordMark
+from ..providers.base import Used, WordMark
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,7 @@ class AudioMade:
     samples: Samples
     marks: tuple[WordMark, ...] = ()
     packets: tuple[bytes, ...] = ()
+    used: Used | None = None
 
 
 @dataclass(frozen=True, slots=True)

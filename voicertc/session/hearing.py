@@ -23,9 +23,20 @@ from ..audio.speech_bounds import SpeechSign
 from ..core import events
 from ..core.events import Event
 from ..errors import ProviderBusy, ProviderCrashed, ProviderError, ProviderTimeout
-from ..providers.base import Final, RecognitionRequest, SpeechActivity, SpeechToText
+from ..providers.base import (
+    EagerEnd,
+    EndOfTurn,
+    Final,
+    Interim,
+    RecognitionRequest,
+    Recognizer,
+    Resumed,
+    SpeechActivity,
+    Started,
+)
 from .recognition import Recognition
 from .tasks import Tasks
+from .usage_count import UsageCount
 
 _log = logging.getLogger(__name__)
 
@@ -55,8 +66,9 @@ class Hearing:
         self,
         *,
         activity: SpeechActivity,
-        recognizer: SpeechToText,
+        recognizer: Recognizer,
         request: Callable[[], RecognitionRequest],
+        usage: UsageCount,
         post: Callable[[Event], None],
         clock: Callable[[], float],
         tasks: Tasks,
@@ -68,6 +80,7 @@ class Hearing:
         self._activity = activity
         self._recognizer = recognizer
         self._request = request
+        self._usage = usage
         self._post = post
         self._clock = clock
         self._tasks = tasks
@@ -253,20 +266,29 @@ class Hearing:
 
     async def _listen(self, recognition: Recognition) -> Event:
         item_id = recognition.item_id
-        transcripts = self._recognizer.recognize(recognition.frames(), self._request())
-        async with aclosing(transcripts):
-            async for transcript in transcripts:
-                if isinstance(transcript, Final):
-                    return events.TranscriptFinal(
-                        item_id,
-                        transcript.text,
-                        transcript.confidence,
-                        transcript.language,
-                        round(recognition.seconds, 3),
-                        recognition.place(transcript.words),
-                    )
-                self._post(events.TranscriptInterim(item_id, transcript.text))
-        raise ProviderCrashed("The recognizer ended without a result.", provider=self._recognizer.name)
+        pieces = self._recognizer.recognize(recognition.frames(), self._request())
+        async with aclosing(pieces):
+            async for piece in pieces:
+                match piece:
+                    case Final():
+                        if piece.used:
+                            self._usage.add("stt", piece.used)
+                        return events.TranscriptFinal(
+                            item_id,
+                            piece.text,
+                            piece.confidence,
+                            piece.language,
+                            round(recognition.seconds, 3),
+                            recognition.place(piece.words),
+                        )
+                    case Interim(text):
+                        self._post(events.TranscriptInterim(item_id, text))
+                    case EndOfTurn():
+                        self._post(events.TurnEndHeard(item_id))
+                    case Started() | EagerEnd() | Resumed():
+                        # Our own ears are earlier, and no reply is begun on a guess.
+                        logs.audio_event("recognizer_sign", item=item_id, sign=type(piece).__name__)
+        raise ProviderCrashed("The recognizer ended without a result.", provider="stt")
 
 
 def _code_of(error: ProviderError) -> str:

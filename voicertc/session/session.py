@@ -118,10 +118,12 @@ class Session:
             clock=self._loop.time,
             tasks=self._tasks,
         )
+        self._recognizer = services.recognizer.attend(self._recognition_request())
         self._hearing = Hearing(
             activity=services.detector.attend(),
-            recognizer=services.recognizer,
+            recognizer=self._recognizer,
             request=self._recognition_request,
+            usage=self._usage,
             post=self._driver.post,
             clock=lambda: self._driver.now - self._appended.left,
             tasks=self._tasks,
@@ -210,6 +212,7 @@ class Session:
             self._client_paced.close()
         self.for_agent.close()
         await self._tasks.close()
+        await self._recognizer.close()
         self._recorder.close()
         self.ended.set()
 

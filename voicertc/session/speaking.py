@@ -204,13 +204,15 @@ class Speaking:
         async with aclosing(self._engine.reply(request, history)) as pieces:
             async for piece in pieces:
                 match piece:
-                    case AudioMade(samples, marks, packets):
+                    case AudioMade(samples, marks, packets, used):
                         if packets and not making.has_sound:
                             making.move_clause(self._playout.fill_frame(reply_id))
                         making.marks += [(mark.sample, mark.text_start) for mark in marks]
                         self._tell_of_clause(reply_id, making, has_sound=bool(len(samples)))
                         making.n_samples += len(samples)
                         self._usage.voiced(0, len(samples))
+                        if used:
+                            self._usage.add("tts", used)
                         self._playout.append(reply_id, samples, packets)
                         await self._room_for_more(reply_id)
                     case TextBegan():

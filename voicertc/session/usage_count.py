@@ -1,11 +1,17 @@
-"""What a session uses, in the units that services are paid by: sound heard, text voiced, tokens."""
+"""What a session uses, in the units that services are paid by: sound heard, text voiced, tokens.
+
+Two accounts side by side: what we count ourselves, whoever did it, and what each service says it has counted.
+"""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ..audio.pcm import PLAYOUT_RATE_HZ
 from ..core import facts
-from ..core.facts import Fact
+from ..core.facts import Fact, ServiceUsage
 from ..core.replies import Usage
+from ..providers.base import Used
 
 
 class UsageCount:
@@ -16,11 +22,23 @@ class UsageCount:
         self._n_samples = 0
         self._n_characters = 0
         self._tokens = Usage()
+        self._services: dict[tuple[str, str, str], ServiceUsage] = {}
 
     def voiced(self, characters: int, n_samples: int) -> None:
         """A voice was given text, or has made sound (24 kHz) of it, heard or not."""
         self._n_characters += characters
         self._n_samples += n_samples
+
+    def add(self, stage: str, used: Used) -> None:
+        """A service of the stage ``stt``, ``llm`` or ``tts`` has told what it counted."""
+        key = (stage, used.provider, used.model)
+        so_far = self._services.get(key, ServiceUsage(*key))
+        self._services[key] = replace(
+            so_far,
+            seconds=round(so_far.seconds + used.seconds, 3),
+            characters=so_far.characters + used.characters,
+            tokens=so_far.tokens + (used.tokens or Usage()),
+        )
 
     def note(self, fact: Fact) -> Fact | None:
         """Take one fact; return the account where a reply has changed it."""
@@ -28,16 +46,15 @@ class UsageCount:
             case facts.FinalHeard():
                 self._heard_seconds += fact.seconds
             case facts.ReplyEnded():
-                if used := fact.usage:
-                    self._tokens = Usage(
-                        self._tokens.input_tokens + used.input_tokens,
-                        self._tokens.output_tokens + used.output_tokens,
-                        self._tokens.cached_tokens + used.cached_tokens,
-                    )
+                if counted := fact.usage:
+                    self._tokens += replace(counted, provider="")
+                    if counted.provider:
+                        self.add("llm", Used(counted.provider, tokens=counted))
                 return facts.UsageAdded(
                     round(self._heard_seconds, 3),
                     round(self._n_samples / PLAYOUT_RATE_HZ, 3),
                     self._n_characters,
                     self._tokens,
+                    tuple(self._services.values()),
                 )
         return None

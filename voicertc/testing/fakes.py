@@ -14,7 +14,17 @@ import numpy as np
 from ..agents.base import AgentRequest
 from ..audio.pcm import PLAYOUT_RATE_HZ, PcmFrame, Samples
 from ..audio.speech_bounds import SpeechSign
-from ..providers.base import Final, Interim, RecognitionRequest, SpeechChunk, VoiceRequest, WordMark
+from ..providers.base import (
+    EachTurn,
+    Final,
+    HeardPiece,
+    Interim,
+    RecognitionRequest,
+    Recognizer,
+    SpeechChunk,
+    VoiceRequest,
+    WordMark,
+)
 
 VOICE_SAMPLES_PER_CHARACTER = PLAYOUT_RATE_HZ * 60 // 1000
 """The fake voice speaks a character in 60 ms."""
@@ -44,9 +54,13 @@ class FakeRecognizer:
     async def close(self) -> None:
         """Nothing to free."""
 
+    def attend(self, request: RecognitionRequest) -> Recognizer:
+        """Each turn is heard by itself; nothing is needed before the first."""
+        return EachTurn(self.recognize)
+
     async def recognize(
         self, audio: AsyncIterator[PcmFrame], request: RecognitionRequest
-    ) -> AsyncGenerator[Interim | Final, None]:
+    ) -> AsyncGenerator[HeardPiece, None]:
         """Count the audio, yield an interim after its first second, then the script's answer."""
         answer = next(self._script, "")
         self.requests.append(request)

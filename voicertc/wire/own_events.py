@@ -87,6 +87,23 @@ def usage(fact: facts.UsageAdded) -> ServerEvent:
         "input_tokens": fact.tokens.input_tokens,
         "output_tokens": fact.tokens.output_tokens,
         "cached_tokens": fact.tokens.cached_tokens,
+        "services": [_service(service) for service in fact.services],
+    }
+
+
+def _service(service: facts.ServiceUsage) -> ServerEvent:
+    tokens = service.tokens
+    return {
+        "stage": service.stage,
+        "provider": service.provider,
+        "model": service.model,
+        "seconds": service.seconds,
+        "characters": service.characters,
+        "input_tokens": tokens.input_tokens,
+        "output_tokens": tokens.output_tokens,
+        "cached_tokens": tokens.cached_tokens,
+        "input_audio_tokens": tokens.input_audio_tokens,
+        "output_audio_tokens": tokens.output_audio_tokens,
     }
 
 

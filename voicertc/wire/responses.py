@@ -188,11 +188,14 @@ def _usage(usage: Usage) -> ServerEvent:
         "input_tokens": usage.input_tokens,
         "output_tokens": usage.output_tokens,
         "input_token_details": {
-            "text_tokens": usage.input_tokens,
-            "audio_tokens": 0,
+            "text_tokens": usage.input_tokens - usage.input_audio_tokens,
+            "audio_tokens": usage.input_audio_tokens,
             "cached_tokens": usage.cached_tokens,
         },
-        "output_token_details": {"text_tokens": usage.output_tokens, "audio_tokens": 0},
+        "output_token_details": {
+            "text_tokens": usage.output_tokens - usage.output_audio_tokens,
+            "audio_tokens": usage.output_audio_tokens,
+        },
     }
 
 
