@@ -34,7 +34,7 @@ FACTS: tuple[Fact, ...] = (
         2.1,
         (Word("good", 1.21, 1.5, 0.97), Word("morning", 1.5, 2.08)),
     ),
-    facts.TurnMeasured("item_1", "resp_1", 0.5, 0.15, 0.2, 0.04, 0.11, 0.0125),
+    facts.TurnMeasured("item_1", "resp_1", 0.5, 0.15, 0.2, 0.04, 0.11, 0.0125, 0.061),
     facts.HandedOff("billing"),
     facts.ToolProgressed("search_flights", "progress", "3 of 5 airlines"),
     facts.LinkMeasured(

@@ -14,6 +14,7 @@ class Log:
     """A listener that writes down what it is told, in order."""
 
     def __init__(self) -> None:
+        self.hunger: list[tuple[str, str]] = []
         self.entries: list[tuple[str | int, ...]] = []
 
     def playout_started(self, reply_id: str) -> None:
@@ -27,6 +28,12 @@ class Log:
 
     def room_made(self, reply_id: str) -> None:
         self.entries.append(("room", reply_id))
+
+    def playout_starved(self, reply_id: str) -> None:
+        self.hunger.append(("starved", reply_id))
+
+    def playout_fed(self, reply_id: str) -> None:
+        self.hunger.append(("fed", reply_id))
 
 
 def a_reply(samples: Samples, *, name: str = "r1") -> PlayoutBuffer:
@@ -469,3 +476,19 @@ def test_samples_after_the_end_are_our_own_mistake() -> None:
     buffer.finish("r1")
     with pytest.raises(AssertionError, match="r1 was finished"):
         buffer.append("r1", SOUND[:480])
+
+
+def test_a_hole_in_the_middle_is_told_and_so_is_its_end() -> None:
+    log = Log()
+    buffer = PlayoutBuffer(log)
+    buffer.begin("r1")
+    assert log.hunger == []  # nothing has begun, so nothing is missing
+    buffer.append("r1", np.ones(480, np.int16))
+    buffer.read(480, 0.0)
+    assert log.hunger == [("starved", "r1")]
+    buffer.read(480, 0.02)
+    buffer.append("r1", np.ones(480, np.int16))
+    assert log.hunger == [("starved", "r1"), ("fed", "r1")]
+    buffer.finish("r1")
+    buffer.read(480, 0.04)
+    assert log.hunger == [("starved", "r1"), ("fed", "r1")]  # the end is no hole

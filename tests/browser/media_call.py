@@ -181,6 +181,10 @@ class MediaCall:
 
     def room_made(self, reply_id: str) -> None: ...
 
+    def playout_starved(self, reply_id: str) -> None: ...
+
+    def playout_fed(self, reply_id: str) -> None: ...
+
     def playout_drained(self, reply_id: str) -> None:
         self._drained.set()
 

@@ -9,7 +9,7 @@ from voicertc.core.options import ConversationOptions, Phrases
 from voicertc.core.replies import Cause, ReplyRequest
 from voicertc.testing.world import World
 
-QUIET = ConversationOptions(phrases=Phrases(greeting=None))
+QUIET = ConversationOptions(phrases=Phrases(greeting=None, waiting=None))
 CLIENT_PACED = ConversationOptions(phrases=Phrases(greeting=None), is_client_paced=True)
 STORY = "Once upon a time there was a server. It answered the phone all day long. Then it slept."
 """Its three sentences sound for 2.4, 2.4 and 1.07 s."""

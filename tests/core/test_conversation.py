@@ -18,7 +18,7 @@ from voicertc.core.options import (
 from voicertc.core.replies import Cause, Outcome, ReplyRequest
 from voicertc.testing.world import Delays, World
 
-QUIET = ConversationOptions(phrases=Phrases(greeting=None))
+QUIET = ConversationOptions(phrases=Phrases(greeting=None, waiting=None))
 STORY = "Once upon a time there was a server. It answered the phone all day long. Then it slept."
 
 
@@ -149,7 +149,9 @@ def test_a_held_reply_goes_on_after_a_second_even_if_the_recognizer_is_slow() ->
 
 
 def test_a_backchannel_is_no_claim_to_the_floor() -> None:
-    options = ConversationOptions(phrases=Phrases(greeting=None), backchannels=("mm-hm", "yeah", "uh huh"))
+    options = ConversationOptions(
+        phrases=Phrases(greeting=None, waiting=None), backchannels=("mm-hm", "yeah", "uh huh")
+    )
     world = World(options, agent=tell_story)
     world.user_says(1.0, "tell me a story", lasts=1.0)
     world.user_says(5.0, "Mm-hm.", lasts=0.15)
@@ -192,7 +194,7 @@ def test_a_suspicion_ducks_the_reply_and_its_end_restores_it() -> None:
 
 def test_interruptions_can_be_switched_off_and_the_answer_waits_its_turn() -> None:
     options = ConversationOptions(
-        phrases=Phrases(greeting=None), interruptions=InterruptionOptions(enabled=False)
+        phrases=Phrases(greeting=None, waiting=None), interruptions=InterruptionOptions(enabled=False)
     )
     world = World(options, agent=tell_story)
     world.user_says(1.0, "tell me a story", lasts=1.0)
@@ -229,7 +231,7 @@ def test_a_noise_while_the_agent_thinks_does_not_lose_the_question() -> None:
 
 def test_a_monologue_is_heard_in_pieces_and_answered_when_it_ends() -> None:
     options = ConversationOptions(
-        phrases=Phrases(greeting=None), endpointing=EndpointingOptions(max_turn=30.0)
+        phrases=Phrases(greeting=None, waiting=None), endpointing=EndpointingOptions(max_turn=30.0)
     )
     world = World(options)
     world.user_says(1.0, "on and on", lasts=595.0)
@@ -242,11 +244,18 @@ def test_a_monologue_is_heard_in_pieces_and_answered_when_it_ends() -> None:
     assert [command.at for command in opened[:3]] == [0.7, 31.0, 61.0]
 
 
-def test_silence_gets_no_reply() -> None:
+def test_a_noise_without_words_gets_no_reply() -> None:
     world = World(QUIET)
-    world.user_says(1.0, "", lasts=1.0)
+    world.user_says(1.0, "", lasts=0.4)
     world.run(until=20.0)
     assert world.times_of(commands.StartReply) == []
+
+
+def test_who_spoke_for_long_enough_hears_that_nothing_was_understood() -> None:
+    world = World(QUIET)
+    world.user_says(1.0, "", lasts=0.6)
+    world.run(until=20.0)
+    assert world.history == [("user", ""), ("assistant", Phrases().not_heard)]
 
 
 def test_a_turn_that_cannot_be_recognized_is_apologized_for() -> None:
@@ -458,7 +467,7 @@ def test_a_client_may_choose_how_long_a_silence_ends_a_turn() -> None:
 
 
 def test_the_history_is_bounded() -> None:
-    options = ConversationOptions(phrases=Phrases(greeting=None), max_items=6)
+    options = ConversationOptions(phrases=Phrases(greeting=None, waiting=None), max_items=6)
     world = World(options)
     for index in range(20):
         world.user_says(1.0 + 10 * index, f"turn {index}", lasts=1.0)

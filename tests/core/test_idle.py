@@ -6,7 +6,7 @@ import pytest
 
 from voicertc.core import commands, events, facts
 from voicertc.core.items import Item, Modality, Role
-from voicertc.core.options import SessionOptions, TurnDetection
+from voicertc.core.options import Phrases, SessionOptions, TurnDetection
 from voicertc.core.replies import Cause, ToolCall
 from voicertc.testing.world import Delays, World
 
@@ -153,9 +153,10 @@ def test_a_barge_in_whose_words_come_to_nothing_arms_it_too() -> None:
     world = World(QUIET, PATIENT, agent=lambda _: "One two three four five six seven eight.")
     world.user_says(1.0, "hello", lasts=1.0)
     world.user_says(3.5, "", lasts=1.0)  # claims the floor at 3.97, says nothing
-    world.run(until=12.0)
+    world.run(until=13.0)
     assert world.times_of(commands.CancelReply) == [3.97]
-    assert timed_out(world) == [10.15]
+    assert ("assistant", Phrases().not_heard) in world.history  # it ends at 7.12
+    assert timed_out(world) == [12.12]
 
 
 def test_a_typed_word_is_answered_when_it_is_asked_for_and_not_by_the_clock() -> None:

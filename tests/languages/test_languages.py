@@ -36,13 +36,27 @@ def test_every_list_holds_plain_lower_case_words_each_once(code: str) -> None:
 @pytest.mark.parametrize("code", languages.known())
 def test_every_sentence_ends_like_one(code: str) -> None:
     language = languages.get(code)
-    for sentence in (language.greeting, language.not_heard, language.busy, language.apology):
+    for sentence in (
+        language.greeting,
+        language.not_heard,
+        language.busy,
+        language.apology,
+        language.waiting,
+        language.still_waiting,
+    ):
         assert re.fullmatch(r"[A-Z].*[.?!]", sentence)
 
 
 def test_the_core_speaks_english_by_default() -> None:
     english = languages.get("en")
-    phrases = Phrases(english.greeting, english.not_heard, english.busy, english.apology)
+    phrases = Phrases(
+        english.greeting,
+        english.not_heard,
+        english.busy,
+        english.apology,
+        english.waiting,
+        english.still_waiting,
+    )
     assert phrases == Phrases()
 
 

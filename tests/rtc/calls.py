@@ -96,6 +96,12 @@ class Owner:
     def room_made(self, reply_id: str) -> None:
         pass
 
+    def playout_starved(self, reply_id: str) -> None:
+        pass
+
+    def playout_fed(self, reply_id: str) -> None:
+        pass
+
 
 @asynccontextmanager
 async def call(

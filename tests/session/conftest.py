@@ -14,7 +14,7 @@ from voicertc.session.setup import Services, SessionSetup
 from voicertc.testing.fakes import FakeRecognizer, FakeVoice, LoudnessDetector, ScriptedAgent
 from voicertc.testing.line import Line
 
-QUIET = SessionSetup(conversation=ConversationOptions(phrases=Phrases(greeting=None)))
+QUIET = SessionSetup(conversation=ConversationOptions(phrases=Phrases(greeting=None, waiting=None)))
 
 
 class Stage:
@@ -32,12 +32,13 @@ class Stage:
         hearing_delay: float = 0.0,
         sink: Callable[[str, Samples], None] | None = None,
         phrasebook: Phrasebook | None = None,
+        clauses: Phrasebook | None = None,
     ) -> None:
         self.recognizer = recognizer or FakeRecognizer(script)
         self.agent = agent or ScriptedAgent(answer)
         self.voice = voice or FakeVoice()
         services = Services(
-            self.recognizer, self.agent, self.voice, LoudnessDetector(), phrasebook or Phrasebook()
+            self.recognizer, self.agent, self.voice, LoudnessDetector(), phrasebook or Phrasebook(), clauses
         )
         self.session = Session(
             services, setup, session_id="sess_test", id_prefix="", hearing_delay=hearing_delay, sink=sink

@@ -44,6 +44,12 @@ class Client:
     def room_made(self, reply_id: str) -> None:
         self.note("room", reply_id)
 
+    def playout_starved(self, reply_id: str) -> None:
+        self.note("starved", reply_id)
+
+    def playout_fed(self, reply_id: str) -> None:
+        self.note("fed", reply_id)
+
     def says(self, reply_id: str, seconds: float, index: int = 0) -> None:
         self.playout.mark_clause(reply_id, index)
         self.playout.append(reply_id, sound(seconds))

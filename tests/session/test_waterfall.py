@@ -23,6 +23,7 @@ def stages(fact: facts.TurnMeasured) -> list[float]:
         fact.first_clause,
         fact.first_audio,
         fact.playout,
+        fact.heard,
     ]
 
 
@@ -38,9 +39,9 @@ def test_the_stages_follow_one_another_and_add_up_to_the_whole() -> None:
         await stage.line.run(until=8.0)
         (fact,) = facts_of(stage, facts.TurnMeasured)
         assert (fact.item_id, fact.reply_id) == ("item_u1", "resp_1")
-        assert stages(fact) == pytest.approx([0.5, 0.25, 0.3, 0.4, 0.1, 0.0], abs=TICK)
+        assert stages(fact) == pytest.approx([0.5, 0.25, 0.3, 0.4, 0.1, 0.0, 0.06], abs=TICK)
         audible = stage.line.audible[0][0]
-        assert sum(stages(fact)) == pytest.approx(audible - 2.2, abs=TICK)
+        assert sum(stages(fact)) == pytest.approx(audible - 2.2 + 0.06, abs=TICK)
         await stage.session.close()
 
     virtual_time.run(main())
@@ -52,8 +53,8 @@ def test_a_clause_that_is_there_at_once_costs_no_time_of_its_own() -> None:
         stage.line.says(1.0, lasts=1.2)
         await stage.line.run(until=8.0)
         (fact,) = facts_of(stage, facts.TurnMeasured)
-        assert stages(fact) == pytest.approx([0.5, 0.15, 0.0, 0.0, 0.1, 0.0], abs=TICK)
-        assert sum(stages(fact)) == pytest.approx(stage.line.audible[0][0] - 2.2, abs=TICK)
+        assert stages(fact) == pytest.approx([0.5, 0.15, 0.0, 0.0, 0.1, 0.0, 0.06], abs=TICK)
+        assert sum(stages(fact)) == pytest.approx(stage.line.audible[0][0] - 2.2 + 0.06, abs=TICK)
         await stage.session.close()
 
     virtual_time.run(main())
@@ -73,7 +74,7 @@ def test_each_turn_is_measured_once_and_nothing_else_is() -> None:
         assert [fact.item_id for fact in measured] == ["item_u1", "item_u2"]
         for fact, end in zip(measured, (4.0, 9.0), strict=True):
             heard = next(begin for begin, _ in stage.line.audible if begin > end)
-            assert sum(stages(fact)) == pytest.approx(heard - end, abs=TICK)
+            assert sum(stages(fact)) == pytest.approx(heard - end + 0.06, abs=TICK)
         await stage.session.close()
 
     virtual_time.run(main())
@@ -88,7 +89,7 @@ def test_who_goes_on_speaking_is_measured_from_the_last_word() -> None:
         await stage.line.run(until=9.0)
         (fact,) = facts_of(stage, facts.TurnMeasured)
         assert fact.item_id == "item_u2"
-        assert stages(fact) == pytest.approx([0.5, 0.15, 0.2, 0.0, 0.1, 0.0], abs=TICK)
+        assert stages(fact) == pytest.approx([0.5, 0.15, 0.2, 0.0, 0.1, 0.0, 0.06], abs=TICK)
         await stage.session.close()
 
     virtual_time.run(main())

@@ -24,7 +24,7 @@ OWN: list[tuple[facts.Fact, dict[str, Any]]] = [
         {"type": "voicertc.transcript.interim", "item_id": "item_u1", "text": "what is the"},
     ),
     (
-        facts.TurnMeasured("item_u1", "resp_1", 0.5, 0.1504, 0.2, 0.05, 0.1, 0.0),
+        facts.TurnMeasured("item_u1", "resp_1", 0.5, 0.1504, 0.2, 0.05, 0.1, 0.0, 0.06, is_bridged=True),
         {
             "type": "voicertc.metrics",
             "item_id": "item_u1",
@@ -36,8 +36,10 @@ OWN: list[tuple[facts.Fact, dict[str, Any]]] = [
                 "first_clause_ms": 50.0,
                 "first_audio_ms": 100.0,
                 "playout_ms": 0.0,
+                "heard_ms": 60.0,
             },
-            "total_ms": 1000.4,
+            "total_ms": 1060.4,
+            "is_bridged": True,
         },
     ),
     (facts.HandedOff("billing"), {"type": "voicertc.handoff", "agent": "billing"}),

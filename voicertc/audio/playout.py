@@ -50,6 +50,12 @@ class PlayoutListener(Protocol):
     def room_made(self, reply_id: str) -> None:
         """``is_full`` was true and is no longer."""
 
+    def playout_starved(self, reply_id: str) -> None:
+        """What was begun has nothing more to hand out, and is not finished: the ear hears a hole."""
+
+    def playout_fed(self, reply_id: str) -> None:
+        """There is more again of what was starved."""
+
 
 class Playout(Protocol):
     """Where replies go, whoever sets the pace: what a session knows of it.
@@ -158,6 +164,10 @@ class PlayoutBuffer:
         assert not reply.is_finished, f"{reply_id} was finished and gets more samples"
         was_empty = not reply.unread.length
         reply.unread.append(samples, packets)
+        if reply.is_starved:
+            reply.is_starved = False
+            if self.listener:
+                self.listener.playout_fed(reply_id)
         if was_empty and not reply.is_held:
             self._wake()
 
@@ -273,6 +283,10 @@ class PlayoutBuffer:
         if has_room and listener and not reply.is_over:
             listener.room_made(reply.id)
         self._drain(reply)
+        if not reply.unread.length and not reply.is_over:
+            reply.is_starved = True
+            if listener:
+                listener.playout_starved(reply.id)
 
     def _drain(self, reply: QueuedReply) -> None:
         """End a reply that is finished and read out; a held one is not over before it is resumed."""

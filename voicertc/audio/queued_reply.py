@@ -34,7 +34,18 @@ class QueuedReply:
     Owned by a ``PlayoutBuffer``, which alone changes it.
     """
 
-    __slots__ = ("fade", "gain", "heard", "id", "is_finished", "is_over", "marks", "position", "unread")
+    __slots__ = (
+        "fade",
+        "gain",
+        "heard",
+        "id",
+        "is_finished",
+        "is_over",
+        "is_starved",
+        "marks",
+        "position",
+        "unread",
+    )
 
     def __init__(self, reply_id: str) -> None:
         self.id = reply_id
@@ -45,6 +56,7 @@ class QueuedReply:
         self.fade: Fade | None = None  # there is one while the reply is held
         self.heard = HeardLog()
         self.is_finished = False
+        self.is_starved = False
         self.is_over = False  # cancelled or drained
 
     @property

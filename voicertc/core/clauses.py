@@ -59,6 +59,8 @@ class Clause:
     start: int = 0
     n_samples: int | None = None
     marks: tuple[tuple[int, int], ...] = ()
+    is_filler: bool = False
+    """Whether it only bridges the wait for the agent's own words."""
 
 
 class ClauseSplitter:

@@ -46,6 +46,14 @@ class StartReply:
 
 
 @dataclass(frozen=True, slots=True)
+class FillReply:
+    """Say ``text`` as a clause of a reply whose own words take their time; a clause under way comes first."""
+
+    reply_id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class CancelReply:
     """Stop playout now, then the engine; ``ReplyStopped`` is due before anything else."""
 
@@ -93,6 +101,7 @@ Command = (
     | DropTurn
     | Recognize
     | StartReply
+    | FillReply
     | CancelReply
     | DuckReply
     | HoldReply

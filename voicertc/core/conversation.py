@@ -70,6 +70,7 @@ class Conversation:
         self._dispatch(event)
         self._meet_deadlines()  # what is late by its audio time is due at once
         self._take_floor()
+        self._floor.follow_promise()
         self._forget_oldest()
         self._publish_state()
         return self._out.take()
@@ -152,6 +153,8 @@ class Conversation:
                 replying.stopped(event)
             case events.ReplyFailed():
                 self._floor.reply_failed(event)
+            case events.PlayoutStarved(reply_id) | events.PlayoutFed(reply_id):
+                replying.starved(reply_id, is_starved=isinstance(event, events.PlayoutStarved))
             case events.PlayoutDrained(reply_id):
                 self._floor.drained(reply_id)
             case _:
@@ -203,9 +206,9 @@ class Conversation:
         match floor.replying.stage:
             case Stage.HELD:
                 return State.INTERRUPTED
-            case Stage.PLAYING:
+            case Stage.PLAYING if not floor.replying.is_silent:
                 return State.SPEAKING
-            case Stage.PREPARING if not floor.listening.is_speaking:
+            case Stage.PLAYING | Stage.PREPARING if not floor.listening.is_speaking:
                 return State.THINKING
         if floor.listening.is_speaking or floor.listening.is_settled:
             return State.LISTENING

@@ -35,6 +35,8 @@ class Turn:
     is_published: bool = False
     is_withheld: bool = False
     is_recorded: bool = False
+    has_interrupted: bool = False
+    """Whether a reply was ended for it."""
     result: TranscriptFinal | TranscriptFailed | None = None
 
 

@@ -157,11 +157,15 @@ class ReplyTextAdded:
 
 @dataclass(frozen=True, slots=True)
 class ClauseQueued:
-    """A clause's audio goes to playout next. Clauses of a reply are numbered from 0."""
+    """A clause's audio goes to playout next. Clauses of a reply are numbered from 0.
+
+    ``is_filler``: it is what ``commands.FillReply`` asked for.
+    """
 
     reply_id: str
     index: int
     text: str
+    is_filler: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +229,20 @@ class ReplyFailed:
     code: str
     message: str
     n_samples: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PlayoutStarved:
+    """A reply's sound has run out in the middle: the caller hears nothing, and more is due."""
+
+    reply_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlayoutFed:
+    """There is sound again behind a ``PlayoutStarved``."""
+
+    reply_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -369,6 +387,8 @@ Event = (
     | UsageCounted
     | ReplyGenerated
     | ReplyFailed
+    | PlayoutStarved
+    | PlayoutFed
     | PlayoutDrained
     | ReplyStopped
     | SayRequested

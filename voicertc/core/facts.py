@@ -259,7 +259,8 @@ class TurnMeasured:
 
     ``silence``: from the end of speech until the turn was taken for ended · ``recognition``: until its words
     were there · ``first_text``: until the agent's first · ``first_clause``: until one could be spoken ·
-    ``first_audio``: until it was voiced · ``playout``: until it left.
+    ``first_audio``: until it was voiced · ``playout``: until it left · ``heard``: until it was at the ear, by
+    half the round trip and the client's own delay. ``is_bridged``: a filler was heard before.
     """
 
     item_id: str
@@ -270,6 +271,8 @@ class TurnMeasured:
     first_clause: float
     first_audio: float
     playout: float
+    heard: float = 0.0
+    is_bridged: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,20 +11,22 @@ one side because of the other is decided here and nowhere else: ``_hold``, ``_re
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 
 from . import events, facts
-from .agenda import Agenda
+from .agenda import Agenda, plain_request
 from .commands import DropTurn
 from .endpointing import Turn, end_of_turn
 from .idleness import Idleness
 from .interruption import Interruption, claims_floor
-from .items import Items, Kind
+from .items import Item, Items, Kind, Modality
 from .listening import Listening
 from .options import ConversationOptions, SessionOptions
 from .outbox import Outbox
+from .promise import Promise
 from .replies import Cause, Failure, Reply, Stage
 from .replying import Replying
 
@@ -32,6 +34,12 @@ _GREETING_GRACE = 0.25
 """Seconds after a client has set up its session in which it may say or ask something itself."""
 _WORD_END = 0.2
 """Seconds of speech after a commit that are still the end of the last word, not a new turn."""
+_MEANT = 0.5
+"""Seconds of speech without words that somebody meant as some; shorter ones are a cough, or a door."""
+_MAX_FILLERS = 16
+"""Fillers in a row that are told apart from what else was said: more than a function is waited for."""
+_ANSWERS = (Cause.TURN, Cause.CLIENT, Cause.IDLE)
+"""Causes of replies that somebody waits for."""
 
 
 class Floor:
@@ -59,6 +67,9 @@ class Floor:
         self._items = items
         self._out = out
         self._doubt = Interruption(options.interruptions)
+        self._promise = Promise()
+        self._given_up: str | None = None
+        self._fillers: deque[str] = deque(maxlen=_MAX_FILLERS)
         self._end_is_due = False
         self._goodbye_id: str | None = None
 
@@ -77,6 +88,8 @@ class Floor:
             yield reply.deadline, partial(self._reply_missed, reply)
         if self.greet_at is not None:
             yield self.greet_at, self._greet
+        if self._promise.deadline is not None:
+            yield self._promise.deadline, self._keep_promise
         if (idle_at := self._idleness.deadline(self.session.turn_detection)) is not None:
             yield idle_at, self._time_out
 
@@ -92,6 +105,7 @@ class Floor:
         """Session time has jumped by so much; those who wait for services wait no less for it."""
         self.listening.shift(by)
         self.replying.shift(by)
+        self._promise.shift(by)
         if self.greet_at is not None:
             self.greet_at += by
 
@@ -207,6 +221,8 @@ class Floor:
             self.listening.announce(turn, detection)
         if turn.is_published:
             self.listening.commit(turn, self.now if turn.is_speaking else turn.last_speech_at, detection)
+            if self.session.answers_sound and self._answers_turns:
+                self._answer()
         if turn.is_speaking:
             # A monologue is heard in pieces of the maximum length; the floor stays the user's.
             rest = self.listening.open(self.now, detection, continues=True)
@@ -233,9 +249,19 @@ class Floor:
                 return
             self.barge_in(turn)
             self.listening.commit(turn, turn.last_speech_at, self.session.turn_detection)
-        if self.listening.understood(turn, event, text) and text and not turn.is_recorded:
+        is_kept = self.listening.understood(turn, event, text)
+        if not is_kept or turn.is_recorded or self.session.answers_sound:
+            return
+        if text:
             self.greet_no_more()
             self.agenda.answer_is_due |= self._answers_turns
+        elif self._answers_turns and not self.agenda.answer_is_due and _was_meant(turn):
+            self.agenda.say(self._options.phrases.not_heard, Cause.APOLOGY)
+
+    def _answer(self) -> None:
+        """The user has said something that wants an answer."""
+        self.greet_no_more()
+        self.agenda.answer_is_due = True
 
     def _not_understood(self, turn: Turn, event: events.TranscriptFailed) -> None:
         if not turn.is_published:
@@ -244,6 +270,8 @@ class Floor:
         self._out.publish(facts.HearingFailed(event.item_id, event.code, event.message))
         phrases = self._options.phrases
         phrase = phrases.busy if event.code == "busy" else phrases.not_heard
+        if self.session.answers_sound:
+            return  # the answer does not need them
         if self.agenda.asked and self._items.last_id == event.item_id:
             self.agenda.asked = replace(self.agenda.asked, text=phrase)  # there is nothing else to answer
         elif self._answers_turns and not turn.is_recorded:
@@ -289,6 +317,56 @@ class Floor:
         if reply.request.cause is not Cause.APOLOGY and not is_unheard:
             self.agenda.say(self._options.phrases.apology, Cause.APOLOGY)
 
+    # --- the promise ----------------------------------------------------------------------------
+
+    def follow_promise(self) -> None:
+        """Note, after every event, whether the user waits for the agent, and hears nothing."""
+        is_owed = self._options.phrases.waiting is not None and self._owes_words
+        self._promise.follow(self.now, is_owed=is_owed, is_audible=not self.replying.is_silent)
+
+    @property
+    def _owes_words(self) -> bool:
+        """Whether the user waits for the agent to speak, or to go on."""
+        if not self.is_connected or self.is_away or self.greet_at is not None or self.listening.is_speaking:
+            return False
+        live = self.replying.live
+        if live is not None and live.request.cause is not Cause.FILLER:
+            is_answer = live.request.cause in _ANSWERS and live.is_spoken and not live.request.is_aside
+            return is_answer and not live.is_generated and live.stage is not Stage.HELD
+        is_heard = self.session.output is Modality.AUDIO and not self.session.is_transcription
+        users = self.listening.turn is not None and self.session.turn_detection is not None
+        if users or not is_heard:
+            return False
+        awaits_words = self.listening.awaits_words and self._answers_turns and not self.session.answers_sound
+        is_asked = self.agenda.answer_is_due or self.agenda.asked is not None
+        return awaits_words or is_asked or self._is_function_due
+
+    @property
+    def _is_function_due(self) -> bool:
+        """Whether the client runs a function whose answer the user waits for."""
+        last = self._last_item
+        return self._is_tool_at_work and last is not None and last.kind is Kind.FUNCTION_CALL
+
+    def _keep_promise(self) -> None:
+        """Say a word in place of the one that is owed."""
+        n_kept = self._promise.n_kept
+        is_overdue = self._promise.is_tool_overdue(self.now)
+        self._promise.keep(self.now)
+        phrases, live = self._options.phrases, self.replying.live
+        if live is None and self._is_function_due and is_overdue:
+            self._given_up = self._last_item.id if self._last_item else None
+            self.agenda.say(phrases.apology, Cause.APOLOGY)
+            return
+        phrase = phrases.still_waiting if n_kept else phrases.waiting
+        if phrase is None:
+            return
+        if live is not None and live.request.cause is not Cause.FILLER:
+            self.replying.fill(phrase)
+        elif self.replying.is_idle:
+            request = replace(plain_request(self.session, Cause.FILLER), text=phrase)
+            self.replying.start(request, self.now)
+            self._fillers.append(self.replying.item_id)
+
     # --- joint rules ----------------------------------------------------------------------------
 
     def take(self) -> bool:
@@ -296,7 +374,8 @@ class Floor:
         if not self.is_connected or self.is_away or self.greet_at is not None:
             return False
         users = self.listening.turn is not None and self.session.turn_detection is not None
-        if users or not self.listening.is_settled or self.session.is_transcription:
+        awaits_words = not self.listening.is_settled and not self.session.answers_sound
+        if users or awaits_words or self.session.is_transcription:
             return False
         if self.replying.is_idle:
             request = self.agenda.take(self.session)
@@ -323,8 +402,15 @@ class Floor:
     @property
     def _is_tool_at_work(self) -> bool:
         """Whether the client runs a function, or is about to ask for the answer to what that gave."""
-        last = self._items.get(self._items.last_id or "")
-        return last is not None and last.kind in (Kind.FUNCTION_CALL, Kind.FUNCTION_CALL_OUTPUT)
+        last = self._last_item
+        if last is None or last.id == self._given_up:
+            return False
+        return last.kind in (Kind.FUNCTION_CALL, Kind.FUNCTION_CALL_OUTPUT)
+
+    @property
+    def _last_item(self) -> Item | None:
+        """The newest item that is no filler."""
+        return next((item for item in reversed(tuple(self._items)) if item.id not in self._fillers), None)
 
     @property
     def _may_interrupt(self) -> bool:
@@ -361,6 +447,7 @@ class Floor:
 
     def barge_in(self, turn: Turn) -> None:
         """The floor is the user's: the reply ends at the last word that was heard."""
+        turn.has_interrupted = True
         self.listening.announce(turn, self.session.turn_detection)
         self.silence("turn_detected")
 
@@ -398,3 +485,8 @@ class Floor:
             self.speech_started(self.now, continues=True)
         else:
             self._resume()
+
+
+def _was_meant(turn: Turn) -> bool:
+    """Whether a turn without words was meant as some: it ended a reply, or it was long enough."""
+    return turn.has_interrupted or turn.last_speech_at - turn.started_at >= _MEANT

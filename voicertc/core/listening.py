@@ -55,6 +55,12 @@ class Listening:
         return all(pending.turn.is_withheld for pending in self._pending.values())
 
     @property
+    def awaits_words(self) -> bool:
+        """Whether the words of a turn are due that clients know of; recordings are none."""
+        turns = (pending.turn for pending in self._pending.values())
+        return any(turn.is_published and not turn.is_withheld and not turn.is_recorded for turn in turns)
+
+    @property
     def next_missed(self) -> PendingTurn | None:
         """The pending turn whose words are due first."""
         return min(self._pending.values(), key=lambda pending: pending.deadline, default=None)

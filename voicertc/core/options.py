@@ -129,12 +129,19 @@ class SessionOptions:
     """Whether the agent may, must not or must call one."""
     max_output_tokens: int | None = None
     """Tokens a language model may spend on one reply; ``None``: as many as it takes."""
+    engine: str = "cascade"
+    """Who makes replies: the cascade (recognizer, agent, voice), or a speech-to-speech service by name."""
     input_format: AudioFormat = "pcm16"
     """How audio that a client appends is coded; over WebRTC it says nothing."""
     output_format: AudioFormat = "pcm16"
     """How audio is coded that a client is sent as events; over WebRTC it says nothing."""
     sounds: SoundOptions = field(default_factory=SoundOptions)
     """What is heard beside the voice."""
+
+    @property
+    def answers_sound(self) -> bool:
+        """Whether replies are made of the user's sound itself, so that nobody waits for its words."""
+        return self.engine != "cascade"
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +182,10 @@ class Phrases:
     """Said when every recognizer is taken."""
     apology: str = "Sorry, something went wrong. Please try again."
     """Said when a reply failed before it could be heard."""
+    waiting: str | None = "One moment, please."
+    """Said when an answer takes its time; ``None``: the caller waits in silence."""
+    still_waiting: str | None = "I am still working on it."
+    """Said when it takes longer still, every few seconds."""
 
 
 @dataclass(frozen=True, slots=True)

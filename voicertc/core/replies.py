@@ -27,6 +27,7 @@ class Cause(StrEnum):
     TIMER = "timer"
     IDLE = "idle"
     APOLOGY = "apology"
+    FILLER = "filler"
 
 
 class Stage(StrEnum):
@@ -149,6 +150,16 @@ class Reply:
     is_ended: bool = False
     """Whether its end has been published (``response.done``); its sound may still be leaving."""
     failure: Failure | None = None
+    is_starved: bool = False
+    """Whether its sound has run out although more of it is due."""
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether nothing of it has been heard or read yet, fillers aside."""
+        if self.stage is Stage.PREPARING:
+            return True
+        is_filled = self.is_spoken and all(clause.is_filler for clause in self.clauses)
+        return is_filled and self.stage is Stage.PLAYING and not self.is_generated
 
     @property
     def has_message(self) -> bool:

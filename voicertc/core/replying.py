@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from . import events, facts
 from .clauses import Clause
-from .commands import CancelReply, DuckReply, HoldReply, ResumeReply, StartReply
+from .commands import CancelReply, DuckReply, FillReply, HoldReply, ResumeReply, StartReply
 from .items import Items, is_coming
 from .outbox import Outbox
 from .output import Output
@@ -59,6 +59,11 @@ class Replying:
         return self.live.stage if self.live else Stage.DONE
 
     @property
+    def item_id(self) -> str:
+        """The id of the live reply's message; empty if there is none."""
+        return self.live.item_id if self.live else ""
+
+    @property
     def is_audible(self) -> bool:
         """Whether there is a spoken reply that plays, or would if it were not held."""
         is_spoken = self.live is not None and self.live.is_spoken
@@ -78,7 +83,14 @@ class Replying:
     def awaited(self) -> Iterator[Reply]:
         """The replies of which nothing has been heard or read yet."""
         at_work = (*self._asides.values(), self.live) if self.live else tuple(self._asides.values())
-        return (reply for reply in at_work if reply.stage is Stage.PREPARING)
+        return (reply for reply in at_work if reply.is_awaited)
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether nothing can be heard of the reply that is due: it is prepared, or its sound ran out."""
+        if self.live is None:
+            return not self._trailing
+        return self.stage is Stage.PREPARING or (self.stage is Stage.PLAYING and self.live.is_starved)
 
     def claims_id(self, item_id: str) -> bool:
         """Whether the id is of a reply that is not in the history yet, so that no client may take it."""
@@ -119,7 +131,7 @@ class Replying:
         """Note a clause that playout will come to."""
         reply = self._find(event.reply_id)
         if reply and event.index == len(reply.clauses):
-            reply.clauses.append(Clause(event.text))
+            reply.clauses.append(Clause(event.text, is_filler=event.is_filler))
 
     def clause_marked(self, event: events.ClauseMarked) -> None:
         """Note where more words of a clause lie."""
@@ -170,7 +182,7 @@ class Replying:
         """The engine is through."""
         reply = self._find(event.reply_id)
         if reply:
-            reply.is_generated = True
+            reply.is_generated, reply.is_starved = True, False
             reply.cut_short = event.cut_short
             self._end_if_complete(reply)
 
@@ -180,7 +192,7 @@ class Replying:
         if not reply or reply.is_generated:
             return None
         reply.failure = Failure(event.code, event.message)
-        reply.is_generated = True
+        reply.is_generated, reply.is_starved = True, False
         if reply.clauses and reply.clauses[-1].n_samples is None:  # the voice broke off within it
             self._output.cut(reply, event.n_samples)
         self._end_if_complete(reply)
@@ -198,6 +210,17 @@ class Replying:
         return reply
 
     # --- ducking, holding, stopping -------------------------------------------------------------
+
+    def fill(self, phrase: str) -> None:
+        """Bridge the wait for the live reply's own words; those that have come end without a space."""
+        if self.live:
+            has_words = any(not clause.is_filler for clause in self.live.clauses)
+            self._out.order(FillReply(self.live.id, f" {phrase}" if has_words else f"{phrase} "))
+
+    def starved(self, reply_id: str, *, is_starved: bool) -> None:
+        """The live reply's sound has run out before its end, or there is more of it again."""
+        if self.live and self.live.id == reply_id:
+            self.live.is_starved = is_starved and not self.live.is_generated
 
     def duck(self) -> None:
         """Lower the reply that is playing."""

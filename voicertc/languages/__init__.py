@@ -38,6 +38,10 @@ class Language:
     """Said when every recognizer is taken."""
     apology: str
     """Said when a reply failed before it could be heard."""
+    waiting: str
+    """Said when an answer takes its time."""
+    still_waiting: str
+    """Said when it takes longer still."""
 
 
 @cache

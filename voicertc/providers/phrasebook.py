@@ -20,6 +20,7 @@ import numpy as np
 
 from ..audio.clips import ClipEncoder
 from ..audio.pcm import PLAYOUT_RATE_HZ
+from ..errors import ProviderError
 from .base import SpeechChunk, TextToSpeech, VoiceRequest, WordMark
 
 _MAX_BYTES = 16 << 20
@@ -59,27 +60,46 @@ class Phrasebook:
     async def speak(
         self, voice: TextToSpeech, text: str, request: VoiceRequest, *, with_packets: bool
     ) -> AsyncGenerator[SpeechChunk, None]:
-        """Yield what ``voice.synthesize`` does, or all of it at once.
+        """Yield what ``voice.synthesize`` does, or all of it at once; from any voice if this one fails.
 
         ``with_packets``: in whole frames of 20 ms with their packets, the last one filled up with silence. A
         phrase is kept when all of it has been taken.
         """
         key = (voice.name, request, text, with_packets)
-        if known := self._phrases.get(key):
-            self._phrases.move_to_end(key)
+        if known := self._known(key):
             yield known
             return
         made: list[SpeechChunk] = []
         n_samples = 0
         chunks = voice.synthesize(text, request)
-        async with aclosing(_coded(chunks) if with_packets else chunks) as pieces:
-            async for chunk in pieces:
-                n_samples += len(chunk.samples)
-                if n_samples <= _MAX_SAMPLES:
-                    made.append(chunk)
-                yield chunk
+        try:
+            async with aclosing(_coded(chunks) if with_packets else chunks) as pieces:
+                async for chunk in pieces:
+                    n_samples += len(chunk.samples)
+                    if n_samples <= _MAX_SAMPLES:
+                        made.append(chunk)
+                    yield chunk
+        except ProviderError:
+            # An apology in another voice is better than none.
+            if n_samples or not (known := self._in_any_voice(text, with_packets)):
+                raise
+            yield known
+            return
         if 0 < n_samples <= _MAX_SAMPLES:
             self._keep(key, made)
+
+    def _known(self, key: _Key) -> SpeechChunk | None:
+        """Return a phrase; who has no use for packets may be given one that was made for somebody else."""
+        *what, with_packets = key
+        for found in (key,) if with_packets else (key, (*what, True)):
+            if phrase := self._phrases.get(found):
+                self._phrases.move_to_end(found)
+                return phrase
+        return None
+
+    def _in_any_voice(self, text: str, with_packets: bool) -> SpeechChunk | None:
+        found = (key for key in self._phrases if key[2] == text and key[3] >= with_packets)
+        return next((self._phrases[key] for key in found), None)
 
     def _keep(self, key: _Key, chunks: list[SpeechChunk]) -> None:
         phrase = SpeechChunk(

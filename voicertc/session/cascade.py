@@ -1,6 +1,6 @@
 """The cascade: agent → clauses → voice, each working while the next is busy.
 
-agent ──text──> ClauseSplitter ──clauses (bounded)──> voice ──audio──> whoever pulls
+agent ──text──> ClauseSplitter ──clauses (bounded)──> voice ──audio (bounded)──> whoever pulls
       └─tool calls, usage────────────────────────────────────────────────┘
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Awaitable
+from collections.abc import AsyncGenerator, Awaitable, Iterable
 from contextlib import aclosing
 from typing import TypeVar
 
@@ -19,14 +19,21 @@ from ..core.replies import CutShort, ReplyRequest, ToolCall, Usage
 from ..errors import ProviderCrashed, ProviderTimeout
 from ..providers.base import SpeechChunk, TextToSpeech, VoiceRequest, WordMark
 from ..providers.phrasebook import Phrasebook
+from .ahead import Ahead
 from .engine import AudioMade, ClauseClosed, ClauseOpened, Piece, TextBegan, TextMade
 
 _T = TypeVar("_T")
 
 _MAX_CLAUSES_AHEAD = 4
 """Clauses the agent may be ahead of the voice: it should not write a book that is interrupted."""
-_STALL_TIMEOUT = 15.0
-"""Seconds without a sign of life from agent or voice in the middle of a reply."""
+_AGENT_PATIENCE = 30.0
+"""Seconds without a word from the agent until it is given up: long work, which fillers bridge."""
+_VOICE_PATIENCE = 10.0
+"""Seconds until a clause's first sound."""
+_HOLE_TIMEOUT = 2.5
+"""Seconds without sound in the middle of a clause, where no filler can bridge it."""
+_MAX_CACHED = 120
+"""Characters of a clause that may be said again word for word; longer ones never are."""
 
 _Said = str | TextBegan | ToolCall | Usage | CutShort
 """What an agent has said, in clauses."""
@@ -35,8 +42,9 @@ _Said = str | TextBegan | ToolCall | Usage | CutShort
 class Cascade:
     """The ``ReplyEngine`` made of an agent and a voice. One per session.
 
-    Given text is spoken from ``phrasebook``: greetings and apologies are the same in every call.
-    ``sends_packets``: whether the transport has use for sound that is encoded already.
+    Given text is spoken from ``phrasebook``: greetings and apologies are the same in every call. Short
+    clauses of the agent's are kept in ``clauses``, if there is such a book. ``sends_packets``: whether the
+    transport has use for sound that is encoded already.
     """
 
     def __init__(
@@ -47,10 +55,12 @@ class Cascade:
         phrasebook: Phrasebook,
         session: AgentSession,
         sends_packets: bool,
+        clauses: Phrasebook | None = None,
     ) -> None:
         self._agent = agent
         self._voice = voice
         self._phrasebook = phrasebook
+        self._clauses = clauses
         self._sends_packets = sends_packets
         self._session = session
 
@@ -59,26 +69,28 @@ class Cascade:
         said = self._given(request.text) if request.text is not None else self._asked(request, history)
         if request.output is Modality.TEXT:
             async with aclosing(said):
-                while (piece := await _in_time(anext(said, None), self._agent.name)) is not None:
-                    yield TextMade(piece) if isinstance(piece, str) else piece
+                while (word := await self._from_agent(anext(said, None))) is not None:
+                    yield TextMade(word) if isinstance(word, str) else word
             return
         clauses: asyncio.Queue[_Said | Exception | None] = asyncio.Queue(_MAX_CLAUSES_AHEAD)
+        made = Ahead()
         me = asyncio.current_task()
+        name = me.get_name() if me else "reply"
         # No TaskGroup: its exit and a generator's early close do not go together.
-        agent = asyncio.create_task(_split(said, clauses), name=f"{me.get_name() if me else 'reply'}/agent")
+        at_work = (
+            asyncio.create_task(_split(said, clauses), name=f"{name}/agent"),
+            asyncio.create_task(self._voice_all(clauses, made, request), name=f"{name}/voice"),
+        )
         try:
-            while (clause := await _in_time(clauses.get(), self._agent.name)) is not None:
-                if isinstance(clause, Exception):
-                    raise clause
-                if not isinstance(clause, str):
-                    yield clause
-                    continue
-                async with aclosing(self._speak(clause, request)) as pieces:
-                    async for spoken in pieces:
-                        yield spoken
+            while (piece := await made.get()) is not None:
+                yield piece
         finally:
-            agent.cancel()
-            await asyncio.gather(agent, return_exceptions=True)
+            for task in at_work:
+                task.cancel()
+            await asyncio.gather(*at_work, return_exceptions=True)
+
+    async def _from_agent(self, work: Awaitable[_T]) -> _T:
+        return await _in_time(work, self._agent.name, _AGENT_PATIENCE)
 
     async def _given(self, text: str) -> AsyncGenerator[AgentPiece, None]:
         yield text
@@ -115,25 +127,63 @@ class Cascade:
             why = f"The agent called {call.name} with arguments that are no JSON object."
             raise ProviderCrashed(why, provider=self._agent.name)
 
+    async def _voice_all(
+        self, clauses: asyncio.Queue[_Said | Exception | None], made: Ahead, request: ReplyRequest
+    ) -> None:
+        """Voice clause after clause, a little ahead of whoever takes them."""
+        try:
+            while (clause := await self._from_agent(clauses.get())) is not None:
+                if isinstance(clause, Exception):
+                    raise clause
+                if not isinstance(clause, str):
+                    await made.put(clause)
+                    continue
+                async with aclosing(self._speak(clause, request)) as pieces:
+                    async for spoken in pieces:
+                        await made.put(spoken)
+        except Exception as error:  # the one that takes the pieces raises it, behind what was made
+            made.end(error)
+        else:
+            made.end()
+
     async def _speak(self, clause: str, request: ReplyRequest) -> AsyncGenerator[Piece, None]:
         words = clause.strip()
         offset = clause.index(words)
         yield ClauseOpened(clause)
         chunks = self._voiced(words, request)
+        patience = _VOICE_PATIENCE
         async with aclosing(chunks):
             while True:
-                chunk = await _in_time(anext(chunks, None), self._voice.name)
+                chunk = await _in_time(anext(chunks, None), self._voice.name, patience)
                 if chunk is None:
                     break
+                patience = _HOLE_TIMEOUT
                 marks = tuple(WordMark(mark.sample, mark.text_start + offset) for mark in chunk.marks)
                 yield AudioMade(chunk.samples, marks, chunk.packets, chunk.used)
         yield ClauseClosed()
 
     def _voiced(self, words: str, request: ReplyRequest) -> AsyncGenerator[SpeechChunk, None]:
         how = VoiceRequest(request.voice, request.speed, request.language)
-        if request.text is None:
-            return self._voice.synthesize(words, how)
-        return self._phrasebook.speak(self._voice, words, how, with_packets=self._sends_packets)
+        if request.text is not None:
+            return self._phrasebook.speak(self._voice, words, how, with_packets=self._sends_packets)
+        if self._clauses is not None and len(words) <= _MAX_CACHED:
+            return self._clauses.speak(self._voice, words, how, with_packets=False)
+        return self._voice.synthesize(words, how)
+
+
+async def voice_beforehand(
+    phrases: Iterable[str], voice: TextToSpeech, how: VoiceRequest, phrasebook: Phrasebook
+) -> None:
+    """Voice what will be said one day, clause by clause as it will be, so that it needs no voice then.
+
+    Raises ``ProviderError``.
+    """
+    for phrase in phrases:
+        splitter = ClauseSplitter()
+        for clause in splitter.feed(phrase) + splitter.flush():
+            async with aclosing(phrasebook.speak(voice, clause.strip(), how, with_packets=True)) as made:
+                async for _ in made:
+                    pass
 
 
 async def _split(
@@ -167,9 +217,9 @@ async def _split(
         await clauses.put(None)
 
 
-async def _in_time(work: Awaitable[_T], provider: str) -> _T:
+async def _in_time(work: Awaitable[_T], provider: str, patience: float) -> _T:
     try:
-        async with asyncio.timeout(_STALL_TIMEOUT):
+        async with asyncio.timeout(patience):
             return await work
     except TimeoutError as error:
-        raise ProviderTimeout(f"Nothing came for {_STALL_TIMEOUT:g} s.", provider=provider) from error
+        raise ProviderTimeout(f"Nothing came for {patience:g} s.", provider=provider) from error

@@ -67,6 +67,10 @@ class ClientPacedPlayout:
         is_first = not reply.n_sent
         now = self._loop.time()
         reply.sent(max(self._end, now), len(samples), now)
+        if reply.is_starved:
+            reply.is_starved = False
+            if self.listener:
+                self.listener.playout_fed(reply_id)
         # First the words, then their sound: that is the order in which a client is told of them.
         if is_first and self.listener:
             self.listener.playout_started(reply_id)
@@ -76,6 +80,7 @@ class ClientPacedPlayout:
                 self.listener.clause_began(reply_id, index)
         if not reply.is_over:  # a listener may have cancelled it
             self._sink(reply_id, samples)
+            self._set_timer()
 
     def is_full(self, reply_id: str) -> bool:
         """Whether the voice should wait for ``room_made``: the client has more than the lead in hand."""
@@ -152,6 +157,7 @@ class ClientPacedPlayout:
 
     def _next_event(self) -> float | None:
         times = [reply.end for reply in self._replies if reply.is_finished and not reply.is_over]
+        times += [reply.end for reply in self._replies if reply.may_starve]
         times += [self._end - _LEAD for reply in self._replies if reply.awaits_room and not reply.is_over]
         return min(times, default=None)
 
@@ -163,6 +169,10 @@ class ClientPacedPlayout:
                 reply.awaits_room = False
                 if self.listener:
                     self.listener.room_made(reply.id)
+            if reply.may_starve and reply.end <= now:
+                reply.is_starved = True
+                if self.listener:
+                    self.listener.playout_starved(reply.id)
             if reply.is_finished and not reply.is_over and reply.end <= now:
                 reply.is_over = True
                 if self.listener:
@@ -179,9 +189,15 @@ class _Reply:
         self.clauses: deque[int] = deque()  # that begin with the next sample; as many as have no sound yet
         self.awaits_room = False
         self.is_finished = False
+        self.is_starved = False
         self.is_over = False  # cancelled or drained
         self._stretches: deque[tuple[float, int]] = deque()  # begins at, samples
         self._heard_before = 0  # samples of stretches that are over and forgotten
+
+    @property
+    def may_starve(self) -> bool:
+        """Whether the client runs dry if no more of it comes."""
+        return bool(self.n_sent) and not (self.is_finished or self.is_over or self.is_starved)
 
     @property
     def begin(self) -> float:

@@ -94,7 +94,11 @@ class Session:
         self._tasks = Tasks(session_id)
         self.for_agent = ForAgent(session_id, post=self._driver.post, tell=self.tell)
         """What agents may do to this conversation."""
-        self._turn_log = TurnLog(clock=lambda: self._driver.now, tell=self.tell)
+        self._turn_log = TurnLog(
+            clock=lambda: self._driver.now,
+            ear_delay=lambda: self.playout.ear_delay if sink is None else 0.0,
+            tell=self.tell,
+        )
         self._usage = UsageCount()
         self.playout = PlayoutBuffer(lead_ms=setup.lead_ms)
         self._client_paced = None if sink is None else ClientPacedPlayout(sink)
@@ -105,6 +109,7 @@ class Session:
             agent=services.agent,
             voice=services.voice,
             phrasebook=services.phrasebook,
+            clauses=services.clauses,
             session=self.for_agent,
             sends_packets=sink is None,
         )
@@ -232,6 +237,8 @@ class Session:
             case commands.StartReply(reply_id, request):
                 given = request.input
                 self._speaking.start(reply_id, request, self.items if given is None else given)
+            case commands.FillReply(reply_id, text):
+                self._speaking.bridge(reply_id, text)
             case commands.CancelReply(reply_id):
                 self._speaking.cancel(reply_id)
             case commands.DuckReply(reply_id):

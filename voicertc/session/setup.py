@@ -22,6 +22,8 @@ class Services:
     detector: SpeechDetector
     phrasebook: Phrasebook = field(default_factory=Phrasebook)
     """What the voice has made of greetings, apologies and the like; it goes with the voice."""
+    clauses: Phrasebook | None = None
+    """The same for what agents say; ``None``: nothing of that is kept."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import assert_never
 
 from .. import logs
@@ -18,7 +18,7 @@ from ..audio.playout import Playout
 from ..core import events
 from ..core.events import Event
 from ..core.items import Item, Modality
-from ..core.replies import CutShort, ReplyRequest, ToolCall, Usage
+from ..core.replies import Cause, CutShort, ReplyRequest, ToolCall, Usage
 from ..errors import ProviderError
 from .engine import AudioMade, ClauseClosed, ClauseOpened, ReplyEngine, TextBegan, TextMade
 from .tasks import Tasks
@@ -27,6 +27,8 @@ from .usage_count import UsageCount
 
 _log = logging.getLogger(__name__)
 
+_STARVED_AFTER = 0.25
+"""Seconds without sound in the middle of a reply that are no hiccup of a voice's any more."""
 _LAST_WORDS = "last-words"
 """The reply id of what is said after the core broke: no core knows it."""
 
@@ -38,23 +40,49 @@ class _Making:
     A clause is numbered and told of once it has sound; a silent one never was.
     """
 
-    is_spoken: bool = True
+    request: ReplyRequest
     task: asyncio.Task[None] | None = None
+    bridge: asyncio.Task[None] | None = None
+    """Says a filler."""
+    mouth: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held by who has begun a clause, so that no filler gets into its middle."""
     n_samples: int = 0
     index: int = -1
     text: str = ""
     start: int = 0
     has_sound: bool = False
+    is_filler: bool = False
     marks: list[tuple[int, int]] = field(default_factory=list)
     """Where words lie that nobody has been told of yet."""
     cut_short: str | None = None
     is_told: bool = False
     """Whether the core knows that there will be no more of it."""
     is_drained: bool = False
+    hunger: asyncio.TimerHandle | None = None
+    """Runs while playout is empty in the middle of the reply."""
+    is_starved: bool = False
 
-    def open_clause(self, text: str) -> None:
+    @property
+    def is_spoken(self) -> bool:
+        """Whether it is to be heard."""
+        return self.request.output is Modality.AUDIO
+
+    def stop(self) -> None:
+        """Nothing more of it is wanted."""
+        self.feed()
+        for task in (self.task, self.bridge):
+            if task:
+                task.cancel()
+
+    def feed(self) -> None:
+        """Playout is empty no more, or it does not matter."""
+        if self.hunger:
+            self.hunger.cancel()
+            self.hunger = None
+
+    def open_clause(self, text: str, *, is_filler: bool = False) -> None:
         """The sound that follows is that of ``text``."""
-        self.text, self.start = text, self.n_samples
+        self.text, self.start, self.is_filler = text, self.n_samples, is_filler
         self.has_sound = False
         self.marks.clear()
 
@@ -92,6 +120,7 @@ class Speaking:
         self._tasks = tasks
         self._making: dict[str, _Making] = {}
         """The replies that are being made or heard."""
+        self._loop = asyncio.get_running_loop()
         self._room = asyncio.Event()
         self._last_words_left = asyncio.Event()
         playout.listener = self
@@ -100,28 +129,37 @@ class Speaking:
 
     def start(self, reply_id: str, request: ReplyRequest, history: tuple[Item, ...]) -> None:
         """Begin a reply; a spoken one comes behind what the client is playing, if it is."""
-        making = self._making[reply_id] = _Making(request.output is Modality.AUDIO)
+        making = self._making[reply_id] = _Making(request)
         if making.is_spoken:
             self._playout.begin(reply_id)
         making.task = self._tasks.start(self._run(reply_id, request, history, making), reply_id)
 
     def cancel(self, reply_id: str) -> None:
         """Be silent now; the core learns at once how much was heard, then engine and voice are stopped."""
-        making = self._making.pop(reply_id, _Making(is_spoken=False))
-        heard = self._playout.cancel(reply_id, self._clock()) if making.is_spoken else 0
-        self._post_first(events.ReplyStopped(reply_id, heard, making.n_samples))
-        if making.task:
-            making.task.cancel()
+        making = self._making.pop(reply_id, None)
+        is_spoken = making is not None and making.is_spoken
+        heard = self._playout.cancel(reply_id, self._clock()) if is_spoken else 0
+        self._post_first(events.ReplyStopped(reply_id, heard, making.n_samples if making else 0))
+        if making:
+            making.stop()
+
+    def bridge(self, reply_id: str, text: str) -> None:
+        """Say ``text`` within a reply whose own words take their time, unless a clause is being made."""
+        making = self._making.get(reply_id)
+        if making is None or making.is_told or making.mouth.locked():
+            return
+        if making.bridge is None or making.bridge.done():
+            logs.event(_log, logging.INFO, "reply_bridged", reply=reply_id)
+            making.bridge = self._tasks.start(self._say_filler(reply_id, text, making), f"{reply_id}/filler")
 
     async def say_last_words(self, request: ReplyRequest) -> None:
         """Say one thing past a core that broke, and wait until it has left."""
         for reply_id, making in self._making.items():
             self._playout.cancel(reply_id, self._clock())
-            if making.task:
-                making.task.cancel()
+            making.stop()
         self._making.clear()
         self._playout.begin(_LAST_WORDS)
-        await self._fill(_LAST_WORDS, request, (), _Making())
+        await self._fill(_LAST_WORDS, request, (), _Making(request))
         self._playout.finish(_LAST_WORDS)
         await self._last_words_left.wait()  # the caller's deadline ends this
 
@@ -163,6 +201,27 @@ class Speaking:
         """The buffer takes more."""
         self._room.set()
 
+    def playout_starved(self, reply_id: str) -> None:
+        """There is nothing to hear although more is due; if that lasts, the core is told."""
+        making = self._making.get(reply_id)
+        if making and not making.is_told:
+            making.feed()
+            making.hunger = self._loop.call_later(_STARVED_AFTER, self._tell_starved, reply_id, making)
+
+    def playout_fed(self, reply_id: str) -> None:
+        """There is more to hear."""
+        if making := self._making.get(reply_id):
+            making.feed()
+            if making.is_starved:
+                making.is_starved = False
+                self._post(events.PlayoutFed(reply_id))
+
+    def _tell_starved(self, reply_id: str, making: _Making) -> None:
+        making.hunger = None
+        if not making.is_told:
+            making.is_starved = True
+            self._post(events.PlayoutStarved(reply_id))
+
     # --- one reply ------------------------------------------------------------------------------
 
     async def _run(
@@ -186,6 +245,8 @@ class Speaking:
             logs.event(_log, logging.ERROR, "agent_crashed", exc_info=True, reply=reply_id)
             message = f"{type(error).__name__} in the agent"
             ended = events.ReplyFailed(reply_id, "agent_error", message, making.n_samples)
+        await self._end_bridge(making)
+        making.feed()
         if not making.n_samples:
             # Nothing will drain: playout must be free before the core may begin another reply.
             if making.is_spoken:
@@ -201,47 +262,98 @@ class Speaking:
     async def _fill(
         self, reply_id: str, request: ReplyRequest, history: tuple[Item, ...], making: _Making
     ) -> None:
-        async with aclosing(self._engine.reply(request, history)) as pieces:
-            async for piece in pieces:
-                match piece:
-                    case AudioMade(samples, marks, packets, used):
-                        if packets and not making.has_sound:
-                            making.move_clause(self._playout.fill_frame(reply_id))
-                        making.marks += [(mark.sample, mark.text_start) for mark in marks]
-                        self._tell_of_clause(reply_id, making, has_sound=bool(len(samples)))
-                        making.n_samples += len(samples)
-                        self._usage.voiced(0, len(samples))
-                        if used:
-                            self._usage.add("tts", used)
-                        self._playout.append(reply_id, samples, packets)
-                        await self._room_for_more(reply_id)
-                    case TextBegan():
-                        self._note(reply_id, Mark.FIRST_TEXT)
-                    case ClauseOpened(text):
-                        self._note(reply_id, Mark.FIRST_CLAUSE)
-                        self._usage.voiced(len(text), 0)
-                        making.open_clause(text)
-                    case ClauseClosed():
-                        if making.has_sound:
-                            length = making.n_samples - making.start
-                            self._post(events.ClauseVoiced(reply_id, making.index, making.start, length))
-                    case TextMade(text):
-                        self._post(events.ReplyTextAdded(reply_id, text))
-                    case ToolCall(name, arguments):
-                        self._post(events.ToolCalled(reply_id, name, arguments))
-                    case Usage():
-                        self._post(events.UsageCounted(reply_id, piece))
-                    case CutShort(reason):
-                        making.cut_short = reason
-                    case _:
-                        assert_never(piece)
+        clause: str | None = None  # announced, and without sound so far
+        has_mouth = False
+        try:
+            async with aclosing(self._engine.reply(request, history)) as pieces:
+                async for piece in pieces:
+                    match piece:
+                        case AudioMade(samples):
+                            if clause is not None and len(samples):
+                                has_mouth = await making.mouth.acquire()
+                                making.open_clause(clause)
+                                clause = None
+                            await self._add_sound(reply_id, piece, making)
+                        case ClauseOpened(text):
+                            clause = text
+                            self._note(reply_id, Mark.FIRST_CLAUSE)
+                            self._usage.voiced(len(text), 0)
+                        case ClauseClosed():
+                            if has_mouth:
+                                self._close_clause(reply_id, making)
+                                has_mouth = False
+                        case _:
+                            self._tell(reply_id, piece, making)
+        finally:
+            if has_mouth:
+                making.mouth.release()
+
+    async def _add_sound(self, reply_id: str, made: AudioMade, making: _Making) -> None:
+        if made.packets and not making.has_sound:
+            making.move_clause(self._playout.fill_frame(reply_id))
+        making.marks += [(mark.sample, mark.text_start) for mark in made.marks]
+        self._tell_of_clause(reply_id, making, has_sound=bool(len(made.samples)))
+        making.n_samples += len(made.samples)
+        self._usage.voiced(0, len(made.samples))
+        if made.used:
+            self._usage.add("tts", made.used)
+        self._playout.append(reply_id, made.samples, made.packets)
+        await self._room_for_more(reply_id)
+
+    def _close_clause(self, reply_id: str, making: _Making) -> None:
+        making.mouth.release()
+        length = making.n_samples - making.start
+        self._post(events.ClauseVoiced(reply_id, making.index, making.start, length))
+
+    def _tell(
+        self, reply_id: str, piece: TextBegan | TextMade | ToolCall | Usage | CutShort, making: _Making
+    ) -> None:
+        match piece:
+            case TextBegan():
+                self._note(reply_id, Mark.FIRST_TEXT)
+            case TextMade(text):
+                self._post(events.ReplyTextAdded(reply_id, text))
+            case ToolCall(name, arguments):
+                self._post(events.ToolCalled(reply_id, name, arguments))
+            case Usage():
+                self._post(events.UsageCounted(reply_id, piece))
+            case CutShort(reason):
+                making.cut_short = reason
+            case _:
+                assert_never(piece)
+
+    async def _say_filler(self, reply_id: str, text: str, making: _Making) -> None:
+        """Say a given text as one clause, in the mouth as soon as there is sound of it."""
+        request = replace(making.request, cause=Cause.FILLER, text=text.strip())
+        has_mouth = False
+        try:
+            async with aclosing(self._engine.reply(request, ())) as pieces:
+                async for piece in pieces:
+                    if isinstance(piece, AudioMade) and len(piece.samples):
+                        if not has_mouth:
+                            has_mouth = await making.mouth.acquire()
+                            making.open_clause(text, is_filler=True)
+                        await self._add_sound(reply_id, piece, making)
+        except ProviderError as error:
+            logs.event(_log, logging.WARNING, "filler_failed", reply=reply_id, error=error.message)
+        finally:
+            if has_mouth:
+                self._close_clause(reply_id, making)
+
+    async def _end_bridge(self, making: _Making) -> None:
+        """Let a filler that is being said end; one that has no sound yet is not needed any more."""
+        if making.bridge:
+            if not making.mouth.locked():
+                making.bridge.cancel()
+            await asyncio.gather(making.bridge, return_exceptions=True)
 
     def _tell_of_clause(self, reply_id: str, making: _Making, *, has_sound: bool) -> None:
         if has_sound and not making.has_sound:
             making.has_sound = True
             making.index += 1
-            self._note(reply_id, Mark.FIRST_AUDIO)
-            self._post(events.ClauseQueued(reply_id, making.index, making.text))
+            if not making.is_filler:
+                self._note(reply_id, Mark.FIRST_AUDIO)
+            self._post(events.ClauseQueued(reply_id, making.index, making.text, making.is_filler))
             self._playout.mark_clause(reply_id, making.index)
         if making.has_sound and making.marks:
             self._post(events.ClauseMarked(reply_id, making.index, tuple(making.marks)))

@@ -1,6 +1,6 @@
-"""Where the time of an answered turn went, from the end of speech to the first sound: its waterfall.
+"""Where the time of an answered turn went, from the end of speech to the ear: its waterfall.
 
-    end of speech · silence · recognition · first_text · first_clause · first_audio · playout · first packet
+    end of speech · silence · recognition · first_text · first_clause · first_audio · playout · heard
 
 One log line and one ``TurnMeasured`` for each; the stages follow one another and add up to the whole. All
 times are session time.
@@ -30,10 +30,16 @@ class Mark(Enum):
 
 
 class TurnLog:
-    """Listens to a session's facts and to its mouth. ``tell`` is given each turn's waterfall."""
+    """Listens to a session's facts and to its mouth. ``tell`` is given each turn's waterfall.
 
-    def __init__(self, *, clock: Callable[[], float], tell: Callable[[Fact], None]) -> None:
+    ``ear_delay``: seconds from the first packet to the ear.
+    """
+
+    def __init__(
+        self, *, clock: Callable[[], float], ear_delay: Callable[[], float], tell: Callable[[Fact], None]
+    ) -> None:
         self._clock = clock
+        self._ear_delay = ear_delay
         self._tell = tell
         self._speech_end: float | None = None
         self._item_id = ""
@@ -41,6 +47,7 @@ class TurnLog:
         self._final_at = 0.0
         self._answers: str | None = None
         self._reached: dict[Mark, float] = {}
+        self._is_bridged = False
         self._heard = ""
 
     def reached(self, reply_id: str, mark: Mark) -> None:
@@ -58,8 +65,12 @@ class TurnLog:
             case facts.ReplyBegan(reply_id, request) if request.cause is Cause.TURN:
                 self._answers = reply_id
                 self._reached.clear()
-            case facts.PlayoutStarted(reply_id) if reply_id == self._answers and self._speech_end is not None:
-                self._measure(reply_id, self._speech_end)
+                self._is_bridged = False
+            case facts.ReplyTextGrew(reply_id) if reply_id == self._answers and self._speech_end is not None:
+                if Mark.FIRST_AUDIO in self._reached:
+                    self._measure(reply_id, self._speech_end)
+                else:
+                    self._is_bridged = True
             case facts.ReplyEnded(reply_id, _, Outcome.CANCELLED, _, "turn_detected"):
                 logs.event(_log, logging.INFO, "reply_interrupted", reply=reply_id)
 
@@ -68,6 +79,7 @@ class TurnLog:
         times = [speech_end, self._decided_at, self._final_at]
         times += [self._reached.get(mark, self._final_at) for mark in Mark] + [self._clock()]
         times = list(accumulate(times, max))  # a stage that was skipped took no time
+        times.append(times[-1] + self._ear_delay())
         stages = [round(later - earlier, 4) for earlier, later in pairwise(times)]
         silence, recognition, *_ = stages
         logs.event(
@@ -77,11 +89,14 @@ class TurnLog:
             reply=reply_id,
             silence_ms=_ms(silence),
             final_ms=_ms(recognition),
-            first_sound_ms=_ms(times[-1] - times[2]),
+            **{f"{mark.name.lower()}_ms": _ms(stage) for mark, stage in zip(Mark, stages[2:5], strict=True)},
+            playout_ms=_ms(stages[5]),
+            heard_ms=_ms(stages[6]),
             total_ms=_ms(times[-1] - times[0]),
+            bridged=self._is_bridged,
             heard=logs.Spoken(self._heard),
         )
-        self._tell(facts.TurnMeasured(self._item_id, reply_id, *stages))
+        self._tell(facts.TurnMeasured(self._item_id, reply_id, *stages, is_bridged=self._is_bridged))
 
 
 def _ms(seconds: float) -> int:

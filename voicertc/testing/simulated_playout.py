@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 SAMPLES_PER_SECOND = 24_000
+STARVED_AFTER = 0.25
+"""Seconds without sound in the middle of a reply until that is told."""
 
 
 @dataclass(slots=True)
@@ -24,6 +26,8 @@ class SimulatedPlayout:
     played: float = 0.0
     moving_since: float | None = None
     handed_at: float | None = None
+    is_starved: bool = False
+    is_held: bool = False
 
     @property
     def length(self) -> int:
@@ -41,15 +45,17 @@ class SimulatedPlayout:
         return max(now, (self.moving_since or now) + (self.length - self.played) / SAMPLES_PER_SECOND)
 
     def next_event(self) -> float | None:
-        """When the next clause begins or the last one has left."""
+        """When the next clause begins, the last one has left, or it is plain that more should have come."""
         if self.moving_since is None:
             return None
         if self.n_begun < len(self.clauses):
             if self.handed_at is not None:
                 return self.handed_at
-            position = sum(self.clauses[: self.n_begun])
-        elif self.is_generated:
-            position = self.length
-        else:
-            return None
+            return self._leaves_at(sum(self.clauses[: self.n_begun]))
+        if self.is_generated:
+            return self._leaves_at(self.length)
+        return None if self.is_starved else self._leaves_at(self.length) + STARVED_AFTER
+
+    def _leaves_at(self, position: int) -> float:
+        assert self.moving_since is not None
         return self.moving_since + max(0.0, position - self.played) / SAMPLES_PER_SECOND

@@ -33,8 +33,8 @@ from .simulated_playout import SAMPLES_PER_SECOND, SimulatedPlayout
 SAMPLES_PER_CHARACTER = 1_600
 """The simulated voice speaks 15 characters a second."""
 
-Answer = str | Exception | Sequence[str | ToolCall | Usage | CutShort]
-"""What a simulated agent gives: text, a failure, or pieces in their order."""
+Answer = str | Exception | Sequence[str | ToolCall | Usage | CutShort | Exception | float]
+"""What a simulated agent gives: text, a failure, or pieces in their order; a number is seconds of thought."""
 
 _F = TypeVar("_F", bound=Fact)
 
@@ -53,6 +53,17 @@ class Delays:
     """From a request to the agent's text."""
     voice: float = 0.1
     """From a clause to its first sound."""
+    filler: float = 0.02
+    """From the order for a filler to its first sound: it is voiced beforehand."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Voiced:
+    """A clause's sound is there, all of it."""
+
+    reply_id: str
+    text: str
+    is_filler: bool = False
 
 
 @dataclass(slots=True)
@@ -79,10 +90,12 @@ class World:
         self.now = 0.0
         self.log: list[tuple[float, Command]] = []
         self.journal = [header_line("test", self.conversation, "")]
+        self.audible: list[tuple[float, float]] = []
+        """When clauses could be heard, from their first sample to the last that left, in order."""
         self._agent = agent
         self._delays = delays or Delays()
         self._is_recognizer_up = is_recognizer_up
-        self._agenda: list[tuple[float, int, Event]] = []
+        self._agenda: list[tuple[float, int, Event | _Voiced]] = []
         self._n_scheduled = 0
         self._utterances: list[_Utterance] = []
         self._turns: dict[str, float] = {}
@@ -92,7 +105,7 @@ class World:
 
     # --- the screenplay -------------------------------------------------------------------------
 
-    def at(self, when: float, event: Event) -> None:
+    def at(self, when: float, event: Event | _Voiced) -> None:
         """Let ``event`` happen at ``when``."""
         self._n_scheduled += 1
         heapq.heappush(self._agenda, (when, self._n_scheduled, event))
@@ -113,14 +126,14 @@ class World:
     def run(self, until: float) -> None:
         """Let time pass, from event to event."""
         while (when := self._next_time()) is not None and when <= until:
-            self.now = max(self.now, when)
+            self._pass_time(max(self.now, when))
             if self._agenda and self._agenda[0][0] <= self.now:
-                self._handle(heapq.heappop(self._agenda)[2])
+                self._happen(heapq.heappop(self._agenda)[2])
             elif playout := self._playout_in_motion():
                 self._move(playout)
             else:
                 self._handle(events.TimeElapsed())
-        self.now = max(self.now, until)
+        self._pass_time(max(self.now, until))
 
     # --- what came of it ------------------------------------------------------------------------
 
@@ -152,11 +165,33 @@ class World:
 
     # --- how it works ---------------------------------------------------------------------------
 
+    def _pass_time(self, until: float) -> None:
+        """Let ``audible`` grow by what leaves until then."""
+        begin, self.now = self.now, until
+        for playout in self._playouts[:1]:
+            if playout.moving_since is not None:
+                begin = max(begin, playout.moving_since)
+                end = min(
+                    until, playout.moving_since + (playout.length - playout.played) / SAMPLES_PER_SECOND
+                )
+                if self.audible and begin <= self.audible[-1][1]:
+                    begin = self.audible.pop()[0]
+                if end > begin:
+                    self.audible.append((begin, end))
+
     def _next_time(self) -> float | None:
         times = [self.conversation.next_deadline(), *(playout.next_event() for playout in self._playouts)]
         if self._agenda:
             times.append(self._agenda[0][0])
         return min((when for when in times if when is not None), default=None)
+
+    def _happen(self, event: Event | _Voiced) -> None:
+        if isinstance(event, _Voiced):
+            self._voice(event)
+            return
+        if isinstance(event, events.ReplyGenerated | events.ReplyFailed):
+            self._end_sound(event.reply_id)
+        self._handle(event)
 
     def _handle(self, event: Event) -> None:
         ordered = self.conversation.handle(event, self.now)
@@ -177,6 +212,9 @@ class World:
         if playout.n_begun < len(playout.clauses):
             playout.n_begun += 1
             self._handle(events.ClauseBegan(playout.reply_id, playout.n_begun - 1))
+        elif not playout.is_generated:
+            playout.is_starved = True
+            self._handle(events.PlayoutStarved(playout.reply_id))
         else:
             self._playouts.remove(playout)
             self._handle(events.PlayoutDrained(playout.reply_id))
@@ -206,6 +244,8 @@ class World:
                 self.at(self.now + self._delays.final, events.TranscriptFinal(item_id, text))
             case commands.StartReply(reply_id, request):
                 self._reply(reply_id, request)
+            case commands.FillReply(reply_id, text):
+                self.at(self.now + self._delays.filler, _Voiced(reply_id, text, is_filler=True))
             case commands.CancelReply(reply_id):
                 playout = self._shut(reply_id)
                 self._agenda = [entry for entry in self._agenda if not _concerns(entry[2], reply_id)]
@@ -215,9 +255,12 @@ class World:
             case commands.HoldReply() if not self._is_client_paced:
                 for playout in self._playouts:
                     playout.played, playout.moving_since = playout.played_at(self.now), None
+                    playout.is_held = True
             case commands.ResumeReply() if not self._is_client_paced:
                 for playout in self._playouts:
-                    playout.moving_since = self.now if playout.moving_since is None else playout.moving_since
+                    if playout.moving_since is None and playout.clauses:
+                        playout.moving_since = self.now
+                    playout.is_held = False
             case _:
                 pass
 
@@ -245,14 +288,19 @@ class World:
             return
         pieces = [answer] if isinstance(answer, str) else answer
         is_spoken = request.output is Modality.AUDIO
-        if is_spoken and any(isinstance(piece, str) for piece in pieces):
-            when += self._delays.voice
-        playout = SimulatedPlayout(reply_id, is_generated=True)
+        if is_spoken:
+            self._playouts.append(SimulatedPlayout(reply_id))
+            if any(isinstance(piece, str) for piece in pieces):
+                when += self._delays.voice
         cut_short = None
         for piece in pieces:
             match piece:
+                case float():
+                    when += piece
                 case str() if is_spoken:
-                    self._voice(playout, piece, when)
+                    splitter = ClauseSplitter()
+                    for clause in splitter.feed(piece) + splitter.flush():
+                        self.at(when, _Voiced(reply_id, clause))
                 case str():
                     self.at(when, events.ReplyTextAdded(reply_id, piece))
                 case ToolCall(name, arguments):
@@ -261,21 +309,38 @@ class World:
                     self.at(when, events.UsageCounted(reply_id, piece))
                 case CutShort(reason):
                     cut_short = reason
+                case Exception():
+                    self.at(when, events.ReplyFailed(reply_id, "agent_error", str(piece)))
+                    return
         self.at(when, events.ReplyGenerated(reply_id, cut_short))
-        if playout.clauses:
-            playout.moving_since = when
-            if self._is_client_paced:
-                playout.handed_at = when
-                playout.moving_since = max(when, *(other.ends_at(self.now) for other in self._playouts), when)
-            self._playouts.append(playout)
 
-    def _voice(self, playout: SimulatedPlayout, text: str, when: float) -> None:
-        splitter = ClauseSplitter()
-        for clause in splitter.feed(text) + splitter.flush():
-            index, length = len(playout.clauses), len(clause) * SAMPLES_PER_CHARACTER
-            self.at(when, events.ClauseQueued(playout.reply_id, index, clause))
-            self.at(when, events.ClauseVoiced(playout.reply_id, index, playout.length, length))
-            playout.clauses.append(length)
+    def _voice(self, voiced: _Voiced) -> None:
+        playout = self._playout_of(voiced.reply_id)
+        if playout is None:
+            return
+        index, start, length = len(playout.clauses), playout.length, len(voiced.text) * SAMPLES_PER_CHARACTER
+        is_still = playout.moving_since is None and not index and not playout.is_held
+        if is_still and self._is_client_paced:
+            playout.handed_at = self.now
+            playout.moving_since = max(self.now, *(other.ends_at(self.now) for other in self._playouts))
+        elif is_still or playout.is_starved:
+            playout.played, playout.moving_since = playout.played_at(self.now), self.now
+        playout.clauses.append(length)
+        self._handle(events.ClauseQueued(voiced.reply_id, index, voiced.text, voiced.is_filler))
+        self._handle(events.ClauseVoiced(voiced.reply_id, index, start, length))
+        if playout.is_starved:
+            playout.is_starved = False
+            self._handle(events.PlayoutFed(voiced.reply_id))
+
+    def _end_sound(self, reply_id: str) -> None:
+        """No more of a reply will be voiced."""
+        if playout := self._playout_of(reply_id):
+            playout.is_generated = True
+            if not playout.clauses:
+                self._playouts.remove(playout)
+
+    def _playout_of(self, reply_id: str) -> SimulatedPlayout | None:
+        return next((playout for playout in self._playouts if playout.reply_id == reply_id), None)
 
     def _ask_agent(self, request: ReplyRequest) -> Answer:
         words: list[str] = []

@@ -46,7 +46,8 @@ def transcript(fact: facts.FinalHeard, audio_time: AudioTime) -> ServerEvent:
 
 def metrics(fact: facts.TurnMeasured) -> ServerEvent:
     """Return ``voicertc.metrics``: the waterfall of an answered turn; its stages add up to ``total_ms``."""
-    names = [field.name for field in fields(fact) if field.name not in ("item_id", "reply_id")]
+    others = ("item_id", "reply_id", "is_bridged")
+    names = [field.name for field in fields(fact) if field.name not in others]
     seconds = [getattr(fact, name) for name in names]
     return {
         "type": "voicertc.metrics",
@@ -54,6 +55,7 @@ def metrics(fact: facts.TurnMeasured) -> ServerEvent:
         "response_id": fact.reply_id,
         "stages": {f"{name}_ms": round(at * 1000, 1) for name, at in zip(names, seconds, strict=True)},
         "total_ms": round(sum(seconds) * 1000, 1),
+        "is_bridged": fact.is_bridged,
     }
 
 

@@ -1,0 +1,224 @@
+"""After a turn there is speech within three seconds, or an apology, whoever is waited for."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from voicertc.core import commands, events, facts
+from voicertc.core.facts import State
+from voicertc.core.items import Modality
+from voicertc.core.options import ConversationOptions, Phrases, SessionOptions, Tool, TurnDetection
+from voicertc.core.replies import Cause, ReplyRequest, ToolCall
+from voicertc.testing.world import Answer, Delays, World
+
+PHRASES = Phrases(greeting=None)
+OPTIONS = ConversationOptions(phrases=PHRASES)
+WAITING, STILL = PHRASES.waiting or "", PHRASES.still_waiting or ""
+SILENT = 1e6
+"""Seconds that somebody takes who never answers."""
+PATIENCE = 3.0
+"""Seconds from the end of a turn to the first sound, at most."""
+ASK = events.ResponseRequested(ReplyRequest(Cause.CLIENT))
+
+
+def asked(*, lasts: float = 1.0, agent: Answer = "Fine.", **delays: float) -> World:
+    """A question that ends at 2.0; the turn is decided at 2.5."""
+    world = World(OPTIONS, agent=lambda _: agent, delays=Delays(**delays))
+    world.user_says(1.0, "how are you", lasts=lasts)
+    return world
+
+
+def silence_before_each_sound(world: World) -> list[float]:
+    """The length of each stretch in which nothing could be heard, up to the last sound."""
+    edges = [0.0, *(at for begin, end in world.audible for at in (begin, end))]
+    return [round(begin - end, 3) for end, begin in zip(edges[::2], edges[1::2], strict=False)]
+
+
+def test_a_quick_answer_comes_without_a_filler() -> None:
+    world = asked()
+    world.run(until=20.0)
+    assert world.times_of(commands.FillReply) == []
+    assert world.history[-1] == ("assistant", "Fine.")
+
+
+def test_a_slow_agents_answer_begins_with_a_word_in_time() -> None:
+    world = asked(agent=[4.0, "Fine."])
+    world.run(until=20.0)
+    assert world.times_of(commands.FillReply) == [pytest.approx(2.5 + 2.4)]
+    # One reply, one item: the filler is part of what was heard of it.
+    assert world.history[-1] == ("assistant", f"{WAITING} Fine.")
+    assert [fact.request.cause for fact in world.facts_of(facts.ReplyBegan)] == [Cause.TURN]
+
+
+def test_work_that_takes_long_is_heard_to_go_on_until_it_is_given_up() -> None:
+    world = asked(agent=[SILENT, "Fine."])
+    world.run(until=40.0)
+    assert world.history[1:] == [
+        ("assistant", f"{WAITING} {STILL} "),
+        ("assistant", PHRASES.apology),
+    ]
+    assert world.conversation.state is State.LISTENING
+    assert max(silence_before_each_sound(world)[1:]) <= 5.5
+
+
+def test_a_recognizer_that_never_answers_is_bridged_and_then_apologized_for() -> None:
+    world = asked(final=SILENT)
+    world.run(until=20.0)
+    assert world.history[1:] == [("assistant", WAITING), ("assistant", PHRASES.not_heard)]
+    assert world.audible[0][0] - 2.5 <= PATIENCE
+
+
+def test_words_that_come_while_the_filler_is_said_are_answered_behind_it() -> None:
+    world = asked(final=2.6)
+    world.run(until=20.0)
+    assert world.history[1:] == [("assistant", WAITING), ("assistant", "Fine.")]
+
+
+def test_an_agent_that_falls_silent_in_the_middle_is_bridged() -> None:
+    world = asked(agent=["One moment, I look it up.", 6.0, " It is three."])
+    world.run(until=30.0)
+    assert world.history[-1] == ("assistant", f"One moment, I look it up. {WAITING} It is three.")
+    assert max(silence_before_each_sound(world)[1:]) <= PATIENCE
+
+
+def test_a_state_tells_of_the_silence_in_the_middle() -> None:
+    world = asked(agent=["Well.", 2.0, " It is three."])
+    world.run(until=30.0)
+    states = [fact.state for fact in world.facts_of(facts.StateChanged)]
+    assert states[-4:] == [State.SPEAKING, State.THINKING, State.SPEAKING, State.LISTENING]
+
+
+def test_a_function_that_never_returns_is_bridged_and_then_apologized_for() -> None:
+    world = World(
+        OPTIONS,
+        SessionOptions(tools=(Tool("weather"),)),
+        agent=lambda text: "Fine." if "again" in text else [ToolCall("weather")],
+    )
+    world.user_says(1.0, "how is the weather", lasts=1.0)
+    world.user_says(60.0, "again", lasts=1.0)
+    world.run(until=80.0)
+    said = [text for role, text in world.history if role == "assistant" and text]
+    assert said[0] == WAITING
+    assert said[1:-2] == [STILL] * len(said[1:-2])
+    assert said[-2:] == [PHRASES.apology, "Fine."]
+    assert world.audible[0][0] - 2.5 <= PATIENCE
+
+
+def test_who_speaks_is_not_spoken_over_by_a_filler() -> None:
+    world = asked(agent=[SILENT])
+    world.user_says(4.8, "are you there", lasts=3.0)
+    world.run(until=8.0)
+    assert world.times_of(commands.FillReply) == []
+
+
+def test_a_filler_can_be_interrupted_like_any_speech() -> None:
+    world = asked(agent=[SILENT])
+    world.user_says(5.4, "never mind, what time is it", lasts=2.0)
+    world.run(until=7.5)
+    assert world.history[1] == ("assistant", "One")
+    assert facts.TurnStarted in [type(fact) for fact in world.facts]
+
+
+def test_a_session_in_writing_is_owed_no_sound() -> None:
+    world = World(OPTIONS, SessionOptions(output=Modality.TEXT), agent=lambda _: [8.0, "Fine."])
+    world.user_says(1.0, "how are you", lasts=1.0)
+    world.run(until=20.0)
+    assert world.times_of(commands.FillReply) == []
+    assert world.history[-1] == ("assistant", "Fine.")
+
+
+def test_an_operator_who_wants_silence_has_it() -> None:
+    quiet = ConversationOptions(phrases=Phrases(greeting=None, waiting=None))
+    world = World(quiet, agent=lambda _: [8.0, "Fine."])
+    world.user_says(1.0, "how are you", lasts=1.0)
+    world.run(until=20.0)
+    assert world.history[-1] == ("assistant", "Fine.")
+
+
+def test_a_filler_is_no_response_that_keeps_a_client_from_asking() -> None:
+    world = asked(final=SILENT)
+    world.at(5.1, ASK)
+    world.run(until=5.5)
+    assert world.facts_of(facts.Refused) == []
+
+
+def test_speech_to_speech_answers_the_sound_before_its_words_are_known() -> None:
+    world = World(OPTIONS, SessionOptions(engine="openai-realtime"), delays=Delays(final=3.0))
+    world.user_says(1.0, "hello", lasts=1.0)
+    world.run(until=20.0)
+    assert world.times_of(commands.StartReply) == [2.5]
+    assert world.history[0] == ("user", "hello")
+
+
+def test_speech_to_speech_does_without_words_that_never_come() -> None:
+    world = World(OPTIONS, SessionOptions(engine="openai-realtime"), delays=Delays(final=SILENT))
+    world.user_says(1.0, "hello", lasts=1.0)
+    world.run(until=20.0)
+    assert len(world.times_of(commands.StartReply)) == 1
+
+
+@pytest.mark.parametrize("lasts", [0.1, 1.0])
+def test_a_recognizer_may_end_the_turn_before_the_silence_does(lasts: float) -> None:
+    slow = SessionOptions(turn_detection=TurnDetection(silence=2.0))
+    world = World(OPTIONS, slow)
+    world.user_says(1.0, "hello", lasts=lasts)
+    world.at(1.3 + lasts, events.TurnEndHeard("item_u1"))
+    world.at(1.3 + lasts, events.TurnEndHeard("item_u9"))
+    world.run(until=20.0)
+    assert world.times_of(commands.CloseTurn) == [pytest.approx(1.3 + lasts)]
+    assert world.history[-1][0] == "assistant"
+
+
+def test_a_recognizer_does_not_end_a_turn_in_the_middle_of_speech() -> None:
+    world = World(OPTIONS)
+    world.user_says(1.0, "hello", lasts=2.0)
+    world.at(2.0, events.TurnEndHeard("item_u1"))
+    world.run(until=20.0)
+    assert world.times_of(commands.CloseTurn) == [3.5]
+
+
+# --- in every state -----------------------------------------------------------------------------
+
+WAITS = st.sampled_from([0.05, 1.0, 2.3, 2.5, 4.0, 7.0, 30.0])
+SAID = st.sampled_from(["Well.", " It is three.", ToolCall("weather"), RuntimeError("no")])
+ANSWERS = st.one_of(
+    st.just("Yes."),
+    st.just(RuntimeError("no")),
+    # One that yields nothing chose to be silent.
+    st.lists(st.one_of(WAITS, SAID), max_size=6).filter(
+        lambda pieces: any(type(p) is not float for p in pieces)
+    ),
+)
+HAPPENINGS = st.sampled_from([ASK, events.SayRequested("Your timer is up.", Cause.TIMER), None, None, None])
+TURNS = st.tuples(st.floats(0.1, 9.0), st.sampled_from([0.6, 1.0, 4.0]), HAPPENINGS)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(TURNS, min_size=1, max_size=6),
+    st.lists(ANSWERS, min_size=1, max_size=5),
+    st.sampled_from([0.15, 2.0, 5.0, SILENT]),
+)
+def test_nobody_is_left_in_silence(
+    turns: list[tuple[float, float, events.Event | None]], answers: list[Answer], final: float
+) -> None:
+    given_answers = iter(answers * 50)
+    session = SessionOptions(tools=(Tool("weather"),))
+    world = World(OPTIONS, session, agent=lambda _: next(given_answers), delays=Delays(final=final))
+    now, speech = 0.0, []
+    for gap, lasts, happening in turns:
+        now += gap
+        world.user_says(now, "hello there", lasts=lasts)
+        speech.append(now)
+        now += lasts
+        if happening is not None:
+            world.at(now + 0.7, happening)
+    world.run(until=now + 100.0)
+    for ended in world.when(facts.TurnStopped):
+        heard = [begin for begin, end in world.audible if end > ended]
+        spoke = [begin for begin in speech if begin > ended - 0.5]
+        assert min([*heard, *spoke]) - ended <= PATIENCE
+    assert world.conversation.next_deadline() is None
+    assert world.conversation.state is State.LISTENING

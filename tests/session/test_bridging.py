@@ -1,0 +1,180 @@
+"""A session whose services take their time, or give up: what the caller hears meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+
+import pytest
+
+from voicertc.core import facts
+from voicertc.core.options import ConversationOptions, Phrases
+from voicertc.core.replies import Outcome
+from voicertc.providers.base import SpeechChunk, VoiceRequest
+from voicertc.providers.phrasebook import Phrasebook
+from voicertc.session.cascade import voice_beforehand
+from voicertc.session.setup import SessionSetup
+from voicertc.testing import virtual_time
+from voicertc.testing.fakes import FakeRecognizer, FakeVoice
+
+from .conftest import Stage
+from .scripts import PieceAgent, facts_of
+
+SETUP = SessionSetup(conversation=ConversationOptions(phrases=Phrases(greeting=None)))
+WAITING = Phrases().waiting or ""
+SILENT = 1e6
+
+
+async def asked(stage: Stage, *, until: float) -> Stage:
+    """Ask one thing, from 1.0 to 2.0; the turn is decided at 2.5."""
+    stage.line.says(1.0, lasts=1.0)
+    await stage.line.run(until=until)
+    return stage
+
+
+def run(main: Callable[[], object]) -> None:
+    virtual_time.run(main())  # type: ignore[arg-type]
+
+
+def test_a_filler_and_the_answer_are_one_reply() -> None:
+    async def main() -> None:
+        stage = await asked(
+            Stage(["hello"], agent=PieceAgent([4.0, "It is three."]).agent, setup=SETUP), until=12.0
+        )
+        assert stage.line.history == [("user", "hello"), ("assistant", f"{WAITING} It is three.")]
+        assert len(facts_of(stage, facts.ReplyBegan)) == 1
+        (begin, _), *_ = stage.line.audible
+        assert 2.5 < begin <= 5.5
+        measured = facts_of(stage, facts.TurnMeasured)[0]
+        assert measured.first_text == pytest.approx(4.0, abs=0.05)  # the answer's, not the filler's
+        await stage.session.close()
+
+    run(main)
+
+
+def test_an_answer_that_comes_while_the_filler_is_said_follows_it_at_once() -> None:
+    async def main() -> None:
+        stage = await asked(
+            Stage(["hello"], agent=PieceAgent([2.4, "It is three."]).agent, setup=SETUP), until=12.0
+        )
+        assert stage.line.history[-1] == ("assistant", f"{WAITING} It is three.")
+        assert len(stage.line.audible) == 1  # without a hole in between
+        await stage.session.close()
+
+    run(main)
+
+
+def test_a_hole_in_the_middle_of_a_reply_is_bridged() -> None:
+    async def main() -> None:
+        stage = await asked(
+            Stage(["hello"], agent=PieceAgent(["Let me see.", 8.0, " It is three."]).agent, setup=SETUP),
+            until=20.0,
+        )
+        assert stage.line.history[-1] == ("assistant", f"Let me see. {WAITING} It is three.")
+        states = [fact.state.value for fact in facts_of(stage, facts.StateChanged)]
+        assert states[-5:] == ["thinking", "speaking", "thinking", "speaking", "listening"]
+        await stage.session.close()
+
+    run(main)
+
+
+def test_an_agent_that_fails_behind_a_filler_is_apologized_for() -> None:
+    async def main() -> None:
+        stage = await asked(
+            Stage(["hello"], agent=PieceAgent([4.0, RuntimeError("no")]).agent, setup=SETUP), until=14.0
+        )
+        assert stage.line.history[1:] == [("assistant", f"{WAITING} "), ("assistant", Phrases().apology)]
+        assert [fact.outcome for fact in facts_of(stage, facts.ReplyEnded)] == [
+            Outcome.FAILED,
+            Outcome.COMPLETED,
+        ]
+        await stage.session.close()
+
+    run(main)
+
+
+def test_an_agent_that_never_answers_ends_in_an_apology_and_the_next_turn_is_answered() -> None:
+    async def main() -> None:
+        stage = Stage(["hello", "again"], agent=PieceAgent([SILENT], ["Fine."]).agent, setup=SETUP)
+        stage.line.says(20.0, lasts=1.0)
+        await asked(stage, until=30.0)
+        said = [text for role, text in stage.line.history if role == "assistant"]
+        assert said[-2:] == [Phrases().apology, "Fine."]
+        await stage.session.close()
+
+    run(main)
+
+
+def test_words_that_never_come_end_in_an_apology() -> None:
+    async def main() -> None:
+        stage = await asked(
+            Stage(recognizer=FakeRecognizer(["hello"], delay=SILENT), setup=SETUP), until=14.0
+        )
+        assert [text for _, text in stage.line.history[1:]] == [WAITING, Phrases().not_heard]
+        await stage.session.close()
+
+    run(main)
+
+
+class MutedVoice(FakeVoice):
+    """Speaks its first clause and never another."""
+
+    async def synthesize(self, text: str, request: VoiceRequest) -> AsyncGenerator[SpeechChunk, None]:
+        if self.texts:
+            self.texts.append(text)
+            await asyncio.Event().wait()
+        async for chunk in super().synthesize(text, request):
+            yield chunk
+
+
+def test_a_voice_that_never_speaks_again_is_bridged_from_the_phrasebook() -> None:
+    async def main() -> None:
+        phrasebook = Phrasebook()
+        voice = FakeVoice()
+        await voice_beforehand((WAITING, Phrases().apology), voice, VoiceRequest(), phrasebook)
+        muted = MutedVoice()
+        stage = Stage(
+            ["hello"],
+            agent=PieceAgent(["Well then.", " It is three."]).agent,
+            voice=muted,
+            setup=SETUP,
+            phrasebook=phrasebook,
+        )
+        await asked(stage, until=30.0)
+        assert stage.line.history[1] == ("assistant", f"Well then. {WAITING}")
+        assert stage.line.history[-1] == ("assistant", Phrases().apology)
+        await stage.session.close()
+
+    run(main)
+
+
+def test_the_next_clause_is_voiced_while_the_first_plays() -> None:
+    async def main() -> None:
+        first = "Once upon a time there was a server that answered the phone all day long."
+        voice = FakeVoice(first_audio=1.5)
+        stage = Stage(["go on"], agent=PieceAgent([f"{first} The end."]).agent, voice=voice, setup=SETUP)
+        await asked(stage, until=14.0)
+        assert voice.texts == [first, "The end."]
+        assert len(stage.line.audible) == 1
+        await stage.session.close()
+
+    run(main)
+
+
+def test_a_short_clause_is_voiced_once_where_a_book_is_kept() -> None:
+    async def main() -> None:
+        voice = FakeVoice()
+        stage = Stage(
+            ["a", "b"],
+            agent=PieceAgent(["Okay."], ["Okay."]).agent,
+            voice=voice,
+            setup=SETUP,
+            clauses=Phrasebook(),
+        )
+        stage.line.says(5.0, lasts=1.0)
+        await asked(stage, until=9.0)
+        assert [text for role, text in stage.line.history if role == "assistant"] == ["Okay.", "Okay."]
+        assert voice.texts == ["Okay."]
+        await stage.session.close()
+
+    run(main)
