@@ -11,18 +11,17 @@ one side because of the other is decided here and nowhere else: ``_hold``, ``_re
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 
 from . import events, facts
-from .agenda import Agenda, plain_request
+from .agenda import Agenda
 from .commands import DropTurn
 from .endpointing import Turn, end_of_turn
 from .idleness import Idleness
 from .interruption import Interruption, claims_floor
-from .items import Item, Items, Kind, Modality
+from .items import Items
 from .listening import Listening
 from .options import ConversationOptions, SessionOptions
 from .outbox import Outbox
@@ -36,10 +35,6 @@ _WORD_END = 0.2
 """Seconds of speech after a commit that are still the end of the last word, not a new turn."""
 _MEANT = 0.5
 """Seconds of speech without words that somebody meant as some; shorter ones are a cough, or a door."""
-_MAX_FILLERS = 16
-"""Fillers in a row that are told apart from what else was said: more than a function is waited for."""
-_ANSWERS = (Cause.TURN, Cause.CLIENT, Cause.IDLE)
-"""Causes of replies that somebody waits for."""
 
 
 class Floor:
@@ -67,9 +62,7 @@ class Floor:
         self._items = items
         self._out = out
         self._doubt = Interruption(options.interruptions)
-        self._promise = Promise()
-        self._given_up: str | None = None
-        self._fillers: deque[str] = deque(maxlen=_MAX_FILLERS)
+        self._promise = Promise(self.listening, self.replying, self.agenda, items, options.phrases)
         self._end_is_due = False
         self._goodbye_id: str | None = None
 
@@ -317,55 +310,13 @@ class Floor:
         if reply.request.cause is not Cause.APOLOGY and not is_unheard:
             self.agenda.say(self._options.phrases.apology, Cause.APOLOGY)
 
-    # --- the promise ----------------------------------------------------------------------------
-
     def follow_promise(self) -> None:
         """Note, after every event, whether the user waits for the agent, and hears nothing."""
-        is_owed = self._options.phrases.waiting is not None and self._owes_words
-        self._promise.follow(self.now, is_owed=is_owed, is_audible=not self.replying.is_silent)
-
-    @property
-    def _owes_words(self) -> bool:
-        """Whether the user waits for the agent to speak, or to go on."""
-        if not self.is_connected or self.is_away or self.greet_at is not None or self.listening.is_speaking:
-            return False
-        live = self.replying.live
-        if live is not None and live.request.cause is not Cause.FILLER:
-            is_answer = live.request.cause in _ANSWERS and live.is_spoken and not live.request.is_aside
-            return is_answer and not live.is_generated and live.stage is not Stage.HELD
-        is_heard = self.session.output is Modality.AUDIO and not self.session.is_transcription
-        users = self.listening.turn is not None and self.session.turn_detection is not None
-        if users or not is_heard:
-            return False
-        awaits_words = self.listening.awaits_words and self._answers_turns and not self.session.answers_sound
-        is_asked = self.agenda.answer_is_due or self.agenda.asked is not None
-        return awaits_words or is_asked or self._is_function_due
-
-    @property
-    def _is_function_due(self) -> bool:
-        """Whether the client runs a function whose answer the user waits for."""
-        last = self._last_item
-        return self._is_tool_at_work and last is not None and last.kind is Kind.FUNCTION_CALL
+        is_up = self.is_connected and not self.is_away and self.greet_at is None
+        self._promise.follow(self.now, self.session, is_up=is_up, answers_turns=self._answers_turns)
 
     def _keep_promise(self) -> None:
-        """Say a word in place of the one that is owed."""
-        n_kept = self._promise.n_kept
-        is_overdue = self._promise.is_tool_overdue(self.now)
-        self._promise.keep(self.now)
-        phrases, live = self._options.phrases, self.replying.live
-        if live is None and self._is_function_due and is_overdue:
-            self._given_up = self._last_item.id if self._last_item else None
-            self.agenda.say(phrases.apology, Cause.APOLOGY)
-            return
-        phrase = phrases.still_waiting if n_kept else phrases.waiting
-        if phrase is None:
-            return
-        if live is not None and live.request.cause is not Cause.FILLER:
-            self.replying.fill(phrase)
-        elif self.replying.is_idle:
-            request = replace(plain_request(self.session, Cause.FILLER), text=phrase)
-            self.replying.start(request, self.now)
-            self._fillers.append(self.replying.item_id)
+        self._promise.keep(self.now, self.session)
 
     # --- joint rules ----------------------------------------------------------------------------
 
@@ -390,7 +341,7 @@ class Floor:
             return False
         if not self.replying.is_idle:
             return False
-        if not self._is_tool_at_work:
+        if not self._promise.is_tool_at_work:
             self._idleness.floor_is_free(self.now)
         return self._end_is_due
 
@@ -398,19 +349,6 @@ class Floor:
         """Nobody has said anything for too long: the agent may."""
         self.listening.time_out(self._idleness.end(), self.now)
         self.agenda.idle_is_due = True
-
-    @property
-    def _is_tool_at_work(self) -> bool:
-        """Whether the client runs a function, or is about to ask for the answer to what that gave."""
-        last = self._last_item
-        if last is None or last.id == self._given_up:
-            return False
-        return last.kind in (Kind.FUNCTION_CALL, Kind.FUNCTION_CALL_OUTPUT)
-
-    @property
-    def _last_item(self) -> Item | None:
-        """The newest item that is no filler."""
-        return next((item for item in reversed(tuple(self._items)) if item.id not in self._fillers), None)
 
     @property
     def _may_interrupt(self) -> bool:

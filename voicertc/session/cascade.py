@@ -211,10 +211,11 @@ async def _split(
                     await clauses.put(clause)
         for clause in splitter.flush():
             await clauses.put(clause)
-    except Exception as error:  # raised again by whoever takes the clauses
-        await clauses.put(error)
-    else:
         await clauses.put(None)
+    except Exception as error:  # raised again by whoever takes the clauses, behind what there is to say
+        for clause in splitter.flush():
+            await clauses.put(clause)
+        await clauses.put(error)
 
 
 async def _in_time(work: Awaitable[_T], provider: str, patience: float) -> _T:

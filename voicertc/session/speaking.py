@@ -10,17 +10,18 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import assert_never
 
 from .. import logs
 from ..audio.playout import Playout
 from ..core import events
 from ..core.events import Event
-from ..core.items import Item, Modality
+from ..core.items import Item
 from ..core.replies import Cause, CutShort, ReplyRequest, ToolCall, Usage
 from ..errors import ProviderError
 from .engine import AudioMade, ClauseClosed, ClauseOpened, ReplyEngine, TextBegan, TextMade
+from .making import Making
 from .tasks import Tasks
 from .turn_log import Mark
 from .usage_count import UsageCount
@@ -31,65 +32,6 @@ _STARVED_AFTER = 0.25
 """Seconds without sound in the middle of a reply that are no hiccup of a voice's any more."""
 _LAST_WORDS = "last-words"
 """The reply id of what is said after the core broke: no core knows it."""
-
-
-@dataclass(slots=True)
-class _Making:
-    """How far one reply has been made: ``n_samples`` in all, and the clause at work.
-
-    A clause is numbered and told of once it has sound; a silent one never was.
-    """
-
-    request: ReplyRequest
-    task: asyncio.Task[None] | None = None
-    bridge: asyncio.Task[None] | None = None
-    """Says a filler."""
-    mouth: asyncio.Lock = field(default_factory=asyncio.Lock)
-    """Held by who has begun a clause, so that no filler gets into its middle."""
-    n_samples: int = 0
-    index: int = -1
-    text: str = ""
-    start: int = 0
-    has_sound: bool = False
-    is_filler: bool = False
-    marks: list[tuple[int, int]] = field(default_factory=list)
-    """Where words lie that nobody has been told of yet."""
-    cut_short: str | None = None
-    is_told: bool = False
-    """Whether the core knows that there will be no more of it."""
-    is_drained: bool = False
-    hunger: asyncio.TimerHandle | None = None
-    """Runs while playout is empty in the middle of the reply."""
-    is_starved: bool = False
-
-    @property
-    def is_spoken(self) -> bool:
-        """Whether it is to be heard."""
-        return self.request.output is Modality.AUDIO
-
-    def stop(self) -> None:
-        """Nothing more of it is wanted."""
-        self.feed()
-        for task in (self.task, self.bridge):
-            if task:
-                task.cancel()
-
-    def feed(self) -> None:
-        """Playout is empty no more, or it does not matter."""
-        if self.hunger:
-            self.hunger.cancel()
-            self.hunger = None
-
-    def open_clause(self, text: str, *, is_filler: bool = False) -> None:
-        """The sound that follows is that of ``text``."""
-        self.text, self.start, self.is_filler = text, self.n_samples, is_filler
-        self.has_sound = False
-        self.marks.clear()
-
-    def move_clause(self, n_samples: int) -> None:
-        """Let the clause begin so much later, behind silence."""
-        self.n_samples += n_samples
-        self.start += n_samples
 
 
 class Speaking:
@@ -118,7 +60,7 @@ class Speaking:
         self._usage = usage
         self._clock = clock
         self._tasks = tasks
-        self._making: dict[str, _Making] = {}
+        self._making: dict[str, Making] = {}
         """The replies that are being made or heard."""
         self._loop = asyncio.get_running_loop()
         self._room = asyncio.Event()
@@ -129,7 +71,7 @@ class Speaking:
 
     def start(self, reply_id: str, request: ReplyRequest, history: tuple[Item, ...]) -> None:
         """Begin a reply; a spoken one comes behind what the client is playing, if it is."""
-        making = self._making[reply_id] = _Making(request)
+        making = self._making[reply_id] = Making(request)
         if making.is_spoken:
             self._playout.begin(reply_id)
         making.task = self._tasks.start(self._run(reply_id, request, history, making), reply_id)
@@ -159,7 +101,7 @@ class Speaking:
             making.stop()
         self._making.clear()
         self._playout.begin(_LAST_WORDS)
-        await self._fill(_LAST_WORDS, request, (), _Making(request))
+        await self._fill(_LAST_WORDS, request, (), Making(request))
         self._playout.finish(_LAST_WORDS)
         await self._last_words_left.wait()  # the caller's deadline ends this
 
@@ -216,7 +158,7 @@ class Speaking:
                 making.is_starved = False
                 self._post(events.PlayoutFed(reply_id))
 
-    def _tell_starved(self, reply_id: str, making: _Making) -> None:
+    def _tell_starved(self, reply_id: str, making: Making) -> None:
         making.hunger = None
         if not making.is_told:
             making.is_starved = True
@@ -225,7 +167,7 @@ class Speaking:
     # --- one reply ------------------------------------------------------------------------------
 
     async def _run(
-        self, reply_id: str, request: ReplyRequest, history: tuple[Item, ...], making: _Making
+        self, reply_id: str, request: ReplyRequest, history: tuple[Item, ...], making: Making
     ) -> None:
         ended: Event
         try:
@@ -260,7 +202,7 @@ class Speaking:
             self.playout_drained(reply_id)
 
     async def _fill(
-        self, reply_id: str, request: ReplyRequest, history: tuple[Item, ...], making: _Making
+        self, reply_id: str, request: ReplyRequest, history: tuple[Item, ...], making: Making
     ) -> None:
         clause: str | None = None  # announced, and without sound so far
         has_mouth = False
@@ -288,7 +230,7 @@ class Speaking:
             if has_mouth:
                 making.mouth.release()
 
-    async def _add_sound(self, reply_id: str, made: AudioMade, making: _Making) -> None:
+    async def _add_sound(self, reply_id: str, made: AudioMade, making: Making) -> None:
         if made.packets and not making.has_sound:
             making.move_clause(self._playout.fill_frame(reply_id))
         making.marks += [(mark.sample, mark.text_start) for mark in made.marks]
@@ -300,13 +242,13 @@ class Speaking:
         self._playout.append(reply_id, made.samples, made.packets)
         await self._room_for_more(reply_id)
 
-    def _close_clause(self, reply_id: str, making: _Making) -> None:
+    def _close_clause(self, reply_id: str, making: Making) -> None:
         making.mouth.release()
         length = making.n_samples - making.start
         self._post(events.ClauseVoiced(reply_id, making.index, making.start, length))
 
     def _tell(
-        self, reply_id: str, piece: TextBegan | TextMade | ToolCall | Usage | CutShort, making: _Making
+        self, reply_id: str, piece: TextBegan | TextMade | ToolCall | Usage | CutShort, making: Making
     ) -> None:
         match piece:
             case TextBegan():
@@ -322,7 +264,7 @@ class Speaking:
             case _:
                 assert_never(piece)
 
-    async def _say_filler(self, reply_id: str, text: str, making: _Making) -> None:
+    async def _say_filler(self, reply_id: str, text: str, making: Making) -> None:
         """Say a given text as one clause, in the mouth as soon as there is sound of it."""
         request = replace(making.request, cause=Cause.FILLER, text=text.strip())
         has_mouth = False
@@ -340,14 +282,14 @@ class Speaking:
             if has_mouth:
                 self._close_clause(reply_id, making)
 
-    async def _end_bridge(self, making: _Making) -> None:
+    async def _end_bridge(self, making: Making) -> None:
         """Let a filler that is being said end; one that has no sound yet is not needed any more."""
         if making.bridge:
             if not making.mouth.locked():
                 making.bridge.cancel()
             await asyncio.gather(making.bridge, return_exceptions=True)
 
-    def _tell_of_clause(self, reply_id: str, making: _Making, *, has_sound: bool) -> None:
+    def _tell_of_clause(self, reply_id: str, making: Making, *, has_sound: bool) -> None:
         if has_sound and not making.has_sound:
             making.has_sound = True
             making.index += 1

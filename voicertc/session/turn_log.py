@@ -81,7 +81,7 @@ class TurnLog:
         times = list(accumulate(times, max))  # a stage that was skipped took no time
         times.append(times[-1] + self._ear_delay())
         stages = [round(later - earlier, 4) for earlier, later in pairwise(times)]
-        silence, recognition, *_ = stages
+        silence, recognition, first_text, first_clause, first_audio, playout, heard = stages
         logs.event(
             _log,
             logging.INFO,
@@ -89,14 +89,29 @@ class TurnLog:
             reply=reply_id,
             silence_ms=_ms(silence),
             final_ms=_ms(recognition),
-            **{f"{mark.name.lower()}_ms": _ms(stage) for mark, stage in zip(Mark, stages[2:5], strict=True)},
-            playout_ms=_ms(stages[5]),
-            heard_ms=_ms(stages[6]),
+            first_text_ms=_ms(first_text),
+            first_clause_ms=_ms(first_clause),
+            first_audio_ms=_ms(first_audio),
+            playout_ms=_ms(playout),
+            heard_ms=_ms(heard),
             total_ms=_ms(times[-1] - times[0]),
             bridged=self._is_bridged,
             heard=logs.Spoken(self._heard),
         )
-        self._tell(facts.TurnMeasured(self._item_id, reply_id, *stages, is_bridged=self._is_bridged))
+        self._tell(
+            facts.TurnMeasured(
+                self._item_id,
+                reply_id,
+                silence,
+                recognition,
+                first_text,
+                first_clause,
+                first_audio,
+                playout,
+                heard,
+                self._is_bridged,
+            )
+        )
 
 
 def _ms(seconds: float) -> int:
