@@ -84,6 +84,7 @@ function listenTo(call) {
     event: ({ event }) => {
       const poor = link.apply(event);
       if (poor) notify(linkWords(poor));
+      if (event.type === "voicertc.metrics") transcript.measure(event);
     },
     problem: ({ error }) => notify(error.message),
     ended: ({ reason }) => showEnd(reason),

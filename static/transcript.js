@@ -1,6 +1,11 @@
 /** The conversation on the page: a list whose rows follow the entries of a call. */
 
-/** @typedef {import("./conversation.js").Entry} Entry */
+import { waterfallView } from "./waterfallview.js";
+
+/**
+ * @typedef {import("./conversation.js").Entry} Entry
+ * @typedef {import("./waterfall.js").Metrics} Metrics
+ */
 
 const SPEAKERS = { user: "You", assistant: "Agent" };
 const MAX_UNHEARD = 80; // characters: enough to see where it was going
@@ -37,8 +42,7 @@ export class TranscriptView {
 
   /** @param {readonly Readonly<Entry>[]} entries */
   show(entries) {
-    const { scrollHeight, scrollTop, clientHeight } = this.#list;
-    const wasAtEnd = scrollHeight - scrollTop - clientHeight < NEAR_THE_END;
+    const wasAtEnd = this.#toEnd < NEAR_THE_END;
     this.#keepOnly(new Set(entries.map((entry) => entry.id)));
     /** @type {Element | null} */
     let next = null;
@@ -52,6 +56,39 @@ export class TranscriptView {
     }
     this.#list.tabIndex = this.isEmpty ? -1 : 0; // a keyboard must be able to scroll it
     if (wasAtEnd) this.#list.scrollTop = this.#list.scrollHeight;
+  }
+
+  /**
+   * Say under a turn of the user how fast it was answered.
+   *
+   * @param {Metrics} metrics
+   */
+  measure(metrics) {
+    const row = this.#rows.get(metrics.item_id);
+    if (!row) return; // deleted since
+    const wasAtEnd = this.#toEnd < NEAR_THE_END;
+    const details = row.measure(metrics);
+    details.addEventListener("toggle", () => this.#makeRoom(details));
+    if (wasAtEnd) this.#list.scrollTop = this.#list.scrollHeight;
+  }
+
+  /**
+   * Who follows the conversation goes on following it, and what was opened is in view.
+   *
+   * @param {HTMLDetailsElement} details
+   */
+  #makeRoom(details) {
+    if (!details.open) return;
+    const [summary, opened] = /** @type {HTMLCollectionOf<HTMLElement>} */ (details.children);
+    if (this.#toEnd - opened.offsetHeight < NEAR_THE_END) this.#list.scrollTop = this.#list.scrollHeight;
+    // Of what is too long for the view, its beginning.
+    for (const part of [details, summary]) part.scrollIntoView({ block: "nearest" });
+  }
+
+  /** Pixels below what is in view. */
+  get #toEnd() {
+    const { scrollHeight, scrollTop, clientHeight } = this.#list;
+    return scrollHeight - scrollTop - clientHeight;
   }
 
   /** @param {Set<string>} ids */
@@ -71,12 +108,14 @@ export class TranscriptView {
   }
 }
 
-/** One entry: who, what was said, what was not heard, and a note. */
+/** One entry: who, what was said, what was not heard, a note, and how fast it was answered. */
 class Row {
   element = document.createElement("li");
   #said = document.createElement("span");
   #unheard = document.createElement("del");
   #note = document.createElement("small");
+  /** @type {HTMLDetailsElement | null} */
+  #latency = null;
 
   /** @param {"user" | "assistant"} role */
   constructor(role) {
@@ -99,6 +138,14 @@ class Row {
     this.element.classList.toggle("open", !entry.isFinal);
     this.element.classList.toggle("cut", entry.isCut);
     this.element.classList.toggle("lost", entry.isLost);
+  }
+
+  /** @param {Metrics} metrics */
+  measure(metrics) {
+    this.#latency?.remove();
+    this.#latency = waterfallView(metrics);
+    this.element.append(this.#latency);
+    return this.#latency;
   }
 
   /** @param {string} text */

@@ -81,6 +81,40 @@ export function linkWords(direction) {
 }
 
 /**
+ * What each stage of an answered turn is for, by its name in `voicertc.metrics`.
+ *
+ * @type {Record<string, string>}
+ */
+const STAGES = {
+  silence_ms: "Silence",
+  recognition_ms: "Recognition",
+  first_text_ms: "First words",
+  first_clause_ms: "First clause",
+  first_audio_ms: "Voice",
+  playout_ms: "On its way",
+  heard_ms: "To the ear",
+};
+
+/**
+ * @param {string} stage
+ * @returns {string} its own name where a newer server has one that is not known here
+ */
+export function stageWords(stage) {
+  const name = stage.replace(/_ms$/, "").replaceAll("_", " ");
+  return STAGES[stage] ?? name.charAt(0).toUpperCase() + name.slice(1);
+}
+
+/**
+ * How fast a turn was answered.
+ *
+ * @param {number} ms from the end of speech to the ear
+ * @param {boolean} isBridged whether a filler was heard before the answer
+ */
+export function answeredWords(ms, isBridged) {
+  return `Answered in ${(ms / 1000).toFixed(2)}\u00a0s${isBridged ? ", after a filler" : ""}`;
+}
+
+/**
  * What went wrong and what to do about it.
  *
  * @param {CallError} error

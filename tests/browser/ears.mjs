@@ -109,6 +109,18 @@ export function readPage() {
       said: row.querySelector(".said")?.textContent ?? "",
       unheard: row.querySelector(".unheard")?.textContent ?? "",
       note: row.querySelector("small")?.textContent ?? "",
+      latency: readLatency(row),
     })),
   };
+
+  /** How fast a turn was answered: the line, and the numbers of what it opens to. */
+  function readLatency(row) {
+    const details = row.querySelector("details");
+    const numbers = [...(details?.querySelectorAll("dl > div") ?? [])].map((pair) => [
+      pair.querySelector("dt").textContent,
+      Number.parseInt(pair.querySelector("dd").textContent, 10),
+    ]);
+    const summary = details?.querySelector("summary").textContent.replace("\u00a0", " ");
+    return details && { summary, ms: Object.fromEntries(numbers) };
+  }
 }

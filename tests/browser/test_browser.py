@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,16 @@ ONLY_OPENAI = """
     };
 """
 """Keeps the page from subscribing to what only voicertc has."""
+
+IS_WATERFALL_SHOWN = "document.querySelector('.waterfall').checkVisibility()"
+
+ENDS_OF_BARS = """
+    [...document.querySelectorAll(".waterfall .bar")].map((bar) => {
+      const { marginLeft, width } = getComputedStyle(bar, "::after");
+      return [Number.parseFloat(marginLeft), Number.parseFloat(marginLeft) + Number.parseFloat(width)];
+    })
+"""
+"""Where each bar of a waterfall begins and ends, in pixels."""
 
 
 def said(page: dict[str, Any], kind: str) -> list[str]:
@@ -122,19 +133,40 @@ def test_a_spoken_question_is_answered_and_a_story_can_be_interrupted(server: Se
     assert faults == []
 
 
-def test_a_human_voice_is_heard(server: Server, speech_dir: Path, tmp_path: Path) -> None:
+def test_a_human_voice_is_answered_and_the_page_shows_where_the_time_went(
+    server: Server, speech_dir: Path, tmp_path: Path
+) -> None:
     human = clip(speech_dir / "pocketsphinx_goforward.wav")
     wav = write_microphone(tmp_path / "mic.wav", [3.0, human, 2.0])
     with Chromium(server.url, wav=wav) as chromium:
         chromium.click("#start")
         chromium.until_event("conversation.item.input_audio_transcription.completed", within=20)
         chromium.until_event("output_audio_buffer.stopped", count=2, within=20)
-        page, heard = chromium.page(), chromium.heard()
+        assert not chromium.evaluate(IS_WATERFALL_SHOWN)
+        chromium.click(".latency summary")
+        chromium.until(IS_WATERFALL_SHOWN)
+        page, heard, faults = chromium.page(), chromium.heard(), chromium.faults()
+        ends = chromium.evaluate(ENDS_OF_BARS)
+        chromium.press("Enter")
+        chromium.until(f"!{IS_WATERFALL_SHOWN}")
     # One word in four may be wrong: that is what this recognizer does with free speech.
     (words,) = [text.split() for text in said(page, "user")]
     assert len({"go", "forward", "ten", "meters"} & set(words)) >= 3, words
     (you,) = stretches(heard["levels"]["you"])
     assert any(sound.start > you.end for sound in stretches(heard["levels"]["agent"])), "no answer was heard"
+
+    (metrics,) = sent(heard, "voicertc.metrics")
+    (latency,) = [entry["latency"] for entry in page["entries"] if entry["latency"]]
+    total = latency["ms"].pop("Total")
+    assert total == sum(latency["ms"].values()) == pytest.approx(metrics["total_ms"], abs=1)
+    summary = re.fullmatch(r"Answered in (\d+\.\d\d) s", latency["summary"])
+    assert summary
+    assert float(summary[1]) == pytest.approx(total / 1000, abs=0.0051)
+    assert latency["ms"]["Silence"] == pytest.approx(metrics["stages"]["silence_ms"], abs=1)
+    assert len(ends) == len(latency["ms"])
+    for (_, end), (start, _) in pairwise(ends):
+        assert start == pytest.approx(end, abs=3)  # pixels: what is too short to be seen is drawn as three
+    assert faults == []
 
 
 def test_a_server_with_only_openai_events_is_followed_too(server: Server, tmp_path: Path) -> None:
