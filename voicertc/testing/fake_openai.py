@@ -5,9 +5,10 @@
         ...
         assert fake.requests_to("chat")[0].fields["messages"][-1]["content"] == "What time is it?"
 
-It speaks ``/v1/audio/transcriptions``, ``/v1/chat/completions``, ``/v1/audio/speech`` and ``/v1/models`` over
-real sockets, refuses what OpenAI refuses (``openai_rules``), and notices a client that goes away. It says a
-tone of 60 ms for each character, so that lengths can be computed.
+It speaks ``/v1/audio/transcriptions``, ``/v1/chat/completions``, ``/v1/responses``, ``/v1/audio/speech``,
+``/v1/models`` and the WebSocket ``/v1/realtime`` (``openai_realtime``) over real sockets, refuses what OpenAI
+refuses (``openai_rules``), and notices a client that goes away. It says a tone of 60 ms for each character,
+so that lengths can be computed.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import asyncio
 import itertools
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeAlias, TypeVar
 
@@ -33,7 +35,27 @@ from .openai_answers import (
 )
 from .openai_chat_rules import check_chat
 from .openai_exchange import Exchange, wav_header
+from .openai_faults import (
+    CloseSocket,
+    Cut,
+    EndResponse,
+    FailInside,
+    FailTurn,
+    Fault,
+    LeaveOut,
+    Mute,
+    OddSound,
+    Refuse,
+    Send,
+    SendFrame,
+    Stall,
+)
+from .openai_realtime import RealtimeSockets
+from .openai_realtime_record import ReceivedSocket
+from .openai_realtime_scenario import RealtimeScenario
 from .openai_refusals import RefusedError
+from .openai_responses import respond
+from .openai_responses_rules import check_responses
 from .openai_rules import (
     MODELS,
     check_key,
@@ -41,30 +63,27 @@ from .openai_rules import (
     check_transcription,
     refuse_fields,
 )
-from .openai_scenario import (
-    Calls,
-    Cut,
-    Endpoint,
-    FailInside,
-    Fault,
-    ReceivedRequest,
-    Refuse,
-    Scenario,
-    Send,
-    Stall,
-    spoken,
-)
+from .openai_scenario import Calls, Endpoint, ReceivedRequest, Scenario, spoken
 
 __all__ = [
     "Calls",
+    "CloseSocket",
     "Cut",
+    "EndResponse",
     "FailInside",
+    "FailTurn",
     "FakeOpenAI",
     "Fault",
+    "LeaveOut",
+    "Mute",
+    "OddSound",
+    "RealtimeScenario",
     "ReceivedRequest",
+    "ReceivedSocket",
     "Refuse",
     "Scenario",
     "Send",
+    "SendFrame",
     "Stall",
     "spoken",
 ]
@@ -87,6 +106,7 @@ class FakeOpenAI:
         self._runner: web.AppRunner | None = None
         self._n_open = 0
         self._change = asyncio.Event()
+        self._sockets = RealtimeSockets(self.scenario, self._faults.get("realtime", ()), self._changed)
         self.base_url = ""
 
     async def __aenter__(self) -> Self:
@@ -94,12 +114,14 @@ class FakeOpenAI:
         routes: Sequence[tuple[str, str, Endpoint, _Answer]] = (
             ("POST", "/v1/audio/transcriptions", "transcriptions", self._transcribe),
             ("POST", "/v1/chat/completions", "chat", self._chat),
+            ("POST", "/v1/responses", "responses", self._respond),
             ("POST", "/v1/audio/speech", "speech", self._speak),
             ("GET", "/v1/models", "models", self._models),
             ("GET", "/v1/models/{name}", "models", self._models),
         )
         for method, path, endpoint, answer in routes:
             app.router.add_route(method, path, self._handler(endpoint, answer))
+        app.router.add_get("/v1/realtime", self._sockets.answer)
         # Without handler_cancellation a client that leaves is noticed at the next write only.
         self._runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
@@ -133,12 +155,17 @@ class FakeOpenAI:
         return tuple(record for record in self._records if record.endpoint == endpoint)
 
     @property
+    def sockets(self) -> tuple[ReceivedSocket, ...]:
+        """The last thousand WebSockets to ``/v1/realtime``, oldest first; they are no ``requests``."""
+        return tuple(self._sockets.records)
+
+    @property
     def n_open(self) -> int:
-        """Requests being answered."""
+        """Requests being answered, without WebSockets."""
         return self._n_open
 
     async def until(self, condition: Callable[[], object]) -> None:
-        """Wait until ``condition`` is true; it is asked whenever a request comes, goes on or ends."""
+        """Wait until ``condition`` is true; it is asked whenever anything comes, goes on or ends."""
         while not condition():
             await self._change.wait()
 
@@ -206,7 +233,7 @@ class FakeOpenAI:
         scenario, body = self.scenario, exchange.record.fields
         if scenario.is_strict:
             check_chat(body)
-        said = self._reply(body.get("messages", []))
+        said = self._reply("chat", body.get("messages", []))
         pieces = chat_pieces(said.text, said.calls, scenario)
         limit = body.get("max_completion_tokens") or body.get("max_tokens") or len(pieces)
         finish = "length" if len(pieces) > limit else _finish(scenario.finish_reason, said, body)
@@ -230,9 +257,14 @@ class FakeOpenAI:
         )
         return await exchange.send_events(chunks, lead=1)
 
-    def _reply(self, messages: Sequence[Mapping[str, Any]]) -> Calls:
+    async def _respond(self, exchange: Exchange) -> web.StreamResponse:
+        if self.scenario.is_strict:
+            check_responses(exchange.record.fields)
+        return await respond(exchange, self.scenario, partial(self._reply, "responses"))
+
+    def _reply(self, endpoint: Endpoint, messages: Sequence[Mapping[str, Any]]) -> Calls:
         replies = self.scenario.replies
-        reply = replies(messages) if callable(replies) else self._in_turn("chat", replies)
+        reply = replies(messages) if callable(replies) else self._in_turn(endpoint, replies)
         return reply if isinstance(reply, Calls) else Calls((), reply)
 
     async def _speak(self, exchange: Exchange) -> web.StreamResponse:

@@ -11,7 +11,7 @@ from typing import Any
 from ..core.replies import ToolCall
 from .openai_scenario import Scenario
 
-_CREATED = 1_795_000_000
+CREATED = 1_795_000_000
 """All that is created is of the same moment: answers are the same on every run."""
 
 
@@ -130,14 +130,14 @@ def model_list(names: Sequence[str]) -> dict[str, Any]:
 
 def model(name: str) -> dict[str, Any]:
     """Return the description of one model."""
-    return {"id": name, "object": "model", "created": _CREATED, "owned_by": "openai"}
+    return {"id": name, "object": "model", "created": CREATED, "owned_by": "openai"}
 
 
 def _completion(model: str, kind: str) -> dict[str, Any]:
     return {
         "id": "chatcmpl-test",
         "object": kind,
-        "created": _CREATED,
+        "created": CREATED,
         "model": model,
         "service_tier": "default",
         "system_fingerprint": None,

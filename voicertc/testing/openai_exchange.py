@@ -7,13 +7,21 @@ import io
 import json
 import wave
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeAlias
 
 from aiohttp import web
 
+from .openai_faults import Cut, FailInside, Fault, Refuse, Send, Stall
 from .openai_refusals import RefusedError
 from .openai_rules import WavFile, check_wav
-from .openai_scenario import Cut, Endpoint, FailInside, Fault, ReceivedRequest, Refuse, Scenario, Send, Stall
+from .openai_scenario import Endpoint, ReceivedRequest, Scenario
+
+Failure: TypeAlias = Callable[[FailInside, int], Mapping[str, Any]]
+"""Makes the event of a stream that a fault sends, given the event's number."""
+
+
+def _error_object(fault: FailInside, number: int) -> Mapping[str, Any]:
+    return RefusedError(fault.message, code=fault.code, kind="server_error").body
 
 
 class Exchange:
@@ -99,19 +107,36 @@ class Exchange:
         self.record.outcome = "refused"
         return self.whole(response)
 
-    async def send_events(self, events: Iterable[Mapping[str, Any]], *, lead: int = 0) -> web.StreamResponse:
-        """Send an event stream; the first ``lead`` events are sent with the first token and are none."""
+    async def before_first_token(self) -> None:
+        """Wait as long as an answer takes to begin."""
+        await asyncio.sleep(self._scenario.first_token_delay)
+
+    async def send_events(
+        self,
+        events: Iterable[Mapping[str, Any]],
+        *,
+        lead: int = 0,
+        is_token: Callable[[Mapping[str, Any]], bool] = lambda event: True,
+        failure: Failure = _error_object,
+        is_named: bool = False,
+    ) -> web.StreamResponse:
+        """Send an event stream; the first ``lead`` events are sent with the first token and are none.
+
+        ``is_token`` tells which others are; ``failure`` makes the event that a fault sends, given its number.
+        Where events are named by their types, as at /responses, there is no ``[DONE]``.
+        """
         response = await self._begin("text/event-stream; charset=utf-8")
         await self._pause(self._scenario.first_token_delay, response)
         for index, event in enumerate(events):
-            if index > lead:
+            counts = index >= lead and is_token(event)
+            if counts and index > lead:
                 await self._pause(self._scenario.token_interval, response)
-            if index >= lead:
-                await self._fail_here(response)
-            await self._send_event(response, json.dumps(event, ensure_ascii=False))
-            self.record.n_sent += index >= lead
+            if index >= lead and await self._fail_here(response, failure, index, is_named=is_named):
+                return response
+            await self._send_event(response, event, is_named=is_named)
+            self.record.n_sent += counts
             self._changed()
-        if self._scenario.sends_done:
+        if self._scenario.sends_done and not is_named:
             await self._send_event(response, "[DONE]")
         await asyncio.sleep(self._scenario.linger)
         await response.write_eof()
@@ -165,19 +190,30 @@ class Exchange:
         response.headers["x-request-id"] = f"req_{self.record.connection}"
         self.record.status = response.status
 
-    async def _fail_here(self, response: web.StreamResponse) -> None:
-        """Let a fault come true whose piece is the next."""
+    async def _fail_here(
+        self,
+        response: web.StreamResponse,
+        failure: Failure = _error_object,
+        number: int = 0,
+        *,
+        is_named: bool = False,
+    ) -> bool:
+        """Let a fault come true whose piece is the next; return whether the body is over then."""
         match self.fault:
             case Cut(after) if after == self.record.n_sent:
                 await self._cut()
             case Stall(after) if after == self.record.n_sent:
                 await self._stall(response)
-            case FailInside(after, code, message) if after == self.record.n_sent:
-                error = RefusedError(message, code=code, kind="server_error")
-                await self._send_event(response, json.dumps(error.body))
-                await self._cut()
+            case FailInside() as fault if fault.after == self.record.n_sent:
+                await self._send_event(response, failure(fault, number), is_named=is_named)
+                if not is_named:
+                    await self._cut()
+                self.record.outcome = "failed"
+                await response.write_eof()
+                return True
             case _:
                 pass
+        return False
 
     async def _cut(self) -> NoReturn:
         self.record.outcome = "failed"
@@ -203,8 +239,13 @@ class Exchange:
             await self._write(response, f": keep-alive{2 * self._scenario.line_end}".encode())
         await asyncio.sleep(max(0.0, end - self._clock()))
 
-    async def _send_event(self, response: web.StreamResponse, data: str) -> None:
-        event = f"data: {data}{2 * self._scenario.line_end}".encode()
+    async def _send_event(
+        self, response: web.StreamResponse, told: Mapping[str, Any] | str, *, is_named: bool = False
+    ) -> None:
+        data = told if isinstance(told, str) else json.dumps(told, ensure_ascii=False)
+        line_end = self._scenario.line_end
+        name = f"event: {told['type']}{line_end}" if is_named and not isinstance(told, str) else ""
+        event = f"{name}data: {data}{2 * line_end}".encode()
         size = self._scenario.write_bytes or len(event)
         for start in range(0, len(event), size):
             await self._write(response, event[start : start + size])

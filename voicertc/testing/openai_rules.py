@@ -30,7 +30,16 @@ from .openai_refusals import (
 
 TRANSCRIPTION_MODELS = ("gpt-transcribe", "gpt-4o-transcribe", "gpt-4o-mini-transcribe", "whisper-1")
 SPEECH_MODELS = ("gpt-4o-mini-tts", "gpt-4o-mini-tts-2025-12-15", "tts-1", "tts-1-hd")
-MODELS = (*TRANSCRIPTION_MODELS, *CHAT_MODELS, *SPEECH_MODELS)
+REALTIME_MODELS = ("gpt-realtime-2.1", "gpt-realtime-2.1-mini", "gpt-realtime-2", "gpt-realtime-1.5")
+STREAMING_TRANSCRIBERS = ("gpt-live-transcribe", "gpt-realtime-whisper")
+"""They write while somebody speaks, and have no turn detection of their own."""
+MODELS = (
+    *TRANSCRIPTION_MODELS,
+    *CHAT_MODELS,
+    *SPEECH_MODELS,
+    *REALTIME_MODELS,
+    *STREAMING_TRANSCRIBERS,
+)
 
 MAX_FILE_BYTES = 25 << 20
 _FILE_KINDS = ("flac", "mp3", "mp4", "mpeg", "mpga", "m4a", "ogg", "wav", "webm")

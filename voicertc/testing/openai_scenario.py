@@ -15,8 +15,10 @@ import numpy as np
 
 from ..audio.pcm import PLAYOUT_RATE_HZ, Samples
 from ..core.replies import ToolCall
+from .openai_faults import Fault
+from .openai_realtime_scenario import RealtimeScenario
 
-Endpoint = Literal["transcriptions", "chat", "speech", "models"]
+Endpoint = Literal["transcriptions", "chat", "responses", "speech", "models", "realtime"]
 Outcome = Literal["open", "answered", "refused", "failed", "left"]
 """``failed``: by a fault of the scenario; ``left``: the client closed the connection before the end."""
 
@@ -27,51 +29,6 @@ TONE_PEAK = 8000
 API_KEY = "sk-test-0123456789abcdef"
 """What the fake asks for, unless the scenario says otherwise."""
 
-
-@dataclass(frozen=True, slots=True)
-class Refuse:
-    """Answer with an HTTP error; ``body`` replaces the usual JSON."""
-
-    status: int
-    code: str | None = None
-    message: str = "The server had an error while processing your request. Sorry about that!"
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes | None = None
-    content_type: str = "application/json"
-
-
-@dataclass(frozen=True, slots=True)
-class Cut:
-    """Close the connection after ``after`` pieces of the body; before any, not even a status is sent."""
-
-    after: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Stall:
-    """Send nothing more after ``after`` pieces of the body, and keep the connection open."""
-
-    after: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class FailInside:
-    """Send an ``error`` event after ``after`` tokens of a 200 answer."""
-
-    after: int = 0
-    code: str | None = None
-    message: str = "The model failed."
-
-
-@dataclass(frozen=True, slots=True)
-class Send:
-    """Answer 200 with just these bytes: nothing, a web page, another format."""
-
-    body: bytes
-    content_type: str = "application/octet-stream"
-
-
-Fault: TypeAlias = Refuse | Cut | Stall | FailInside | Send
 
 Transcripts: TypeAlias = Sequence[str] | Callable[[Samples], str]
 """In the order of the requests, the last one for ever; or what is in this sound, ``(n,)`` int16 mono."""
@@ -110,7 +67,7 @@ class Scenario:
     replies: Replies = ("Hello. How can I help you?",)
     """What the language model answers; a token is a word with the space before it, or a piece of a call."""
     thoughts: str = ""
-    """What it thinks first, as ``reasoning_content``."""
+    """What it thinks first: as ``reasoning_content``, at /responses as an item of its own."""
     finish_reason: str = "stop"
     """How an answer ends, unless it calls functions or is too long."""
     call_piece: int | None = 6
@@ -149,8 +106,12 @@ class Scenario:
     linger: float = 0.0
     """Keep an event stream open so long after its last event."""
 
+    realtime: RealtimeScenario = field(default_factory=RealtimeScenario)
+    """What only the WebSocket ``/v1/realtime`` does."""
+
     faults: Mapping[Endpoint, Iterable[Fault | None]] = field(default_factory=dict)
-    """What goes wrong, one entry per request and endpoint (``itertools.repeat`` for ever); then nothing."""
+    """What goes wrong, one entry per request or WebSocket and endpoint (``itertools.repeat`` for ever); then
+    nothing."""
 
 
 @dataclass(slots=True, eq=False)

@@ -1,4 +1,7 @@
-"""What /chat/completions refuses of functions: bad schemas, a choice of none of them, unanswered calls."""
+"""What OpenAI refuses of functions: bad names and schemas; of /chat/completions also all else about them.
+
+That is a choice of none of them, and calls without an answer; for /responses see ``openai_responses_rules``.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,11 @@ from typing import Any
 
 from .openai_refusals import RefusedError, unknown, wrong_type
 
+MAX_TOOLS = 128
+
 _NAME = re.compile(r"[a-zA-Z0-9_-]+")
 _MAX_NAME = 64
 _MAX_ID = 40
-_MAX_TOOLS = 128
 _TYPES = ("object", "array", "string", "number", "integer", "boolean", "null")
 _FUNCTION_FIELDS = {"name", "description", "parameters", "strict"}
 
@@ -29,8 +33,8 @@ def check_tools(body: Mapping[str, Any]) -> None:
         raise wrong_type("tools", "an array of objects")
     if not tools:
         raise _empty("tools")
-    if len(tools) > _MAX_TOOLS:
-        message = f"Invalid 'tools': array too long. Expected an array with maximum length {_MAX_TOOLS}."
+    if len(tools) > MAX_TOOLS:
+        message = f"Invalid 'tools': array too long. Expected an array with maximum length {MAX_TOOLS}."
         raise RefusedError(message, param="tools", code="array_above_max_length")
     for index, tool in enumerate(tools):
         _check_tool(tool, f"tools[{index}]")
@@ -57,6 +61,42 @@ def check_calls(messages: Sequence[Mapping[str, Any]]) -> None:
     _refuse_unanswered(awaited, f"messages.[{len(messages)}]")
 
 
+def check_function(function: Mapping[str, Any], where: str, known: set[str]) -> None:
+    """Refuse the description of a function: a field that is not ``known``, a bad name or schema."""
+    if extra := sorted(set(function) - known):
+        raise unknown(f"{where}.{extra[0]}")
+    check_name(function.get("name"), f"{where}.name")
+    if not isinstance(function.get("description", ""), str):
+        raise wrong_type(f"{where}.description", "a string")
+    if "parameters" in function:
+        schema, name = function["parameters"], function["name"]
+        kind = schema.get("type") if isinstance(schema, dict) else None
+        wrong = _wrong_with(schema, ()) if kind == "object" else None
+        if kind != "object":
+            wrong = f"schema must be a JSON Schema of 'type: \"object\"', got 'type: \"{kind}\"'"
+        if wrong:
+            message = f"Invalid schema for function '{name}': {wrong}."
+            raise RefusedError(message, param=f"{where}.parameters", code="invalid_function_parameters")
+
+
+def check_name(name: object, where: str) -> None:
+    """Refuse what cannot be a function's name."""
+    text = check_text(name, where, most=_MAX_NAME)
+    if not _NAME.fullmatch(text):
+        message = f"Invalid '{where}': string does not match pattern. Expected '^[a-zA-Z0-9_-]+$'."
+        raise RefusedError(message, param=where, code="invalid_value")
+
+
+def check_text(value: object, where: str, *, most: int) -> str:
+    """Refuse what is no text of at most so many characters; return it."""
+    if not isinstance(value, str):
+        raise wrong_type(where, "a string")
+    if len(value) > most:
+        message = f"Invalid '{where}': string too long. Expected a string with maximum length {most}."
+        raise RefusedError(message, param=where, code="string_above_max_length")
+    return value
+
+
 def _refuse_unanswered(awaited: Sequence[str], where: str) -> None:
     if awaited:
         raise RefusedError(
@@ -77,8 +117,8 @@ def _ids_called(calls: object, where: str) -> list[str]:
         at = f"{where}[{index}]"
         _check_object(call, at, {"id", "type", "function"})
         _check_object(call["function"], f"{at}.function", {"name", "arguments"})
-        _check_text(call["id"], f"{at}.id", most=_MAX_ID)
-        _check_name(call["function"]["name"], f"{at}.function.name")
+        check_text(call["id"], f"{at}.id", most=_MAX_ID)
+        check_name(call["function"]["name"], f"{at}.function.name")
         if not isinstance(call["function"]["arguments"], str):
             raise wrong_type(f"{at}.function.arguments", "a string")
         if call["id"] in ids:
@@ -94,21 +134,7 @@ def _check_tool(tool: object, where: str) -> None:
     function = tool["function"]
     if not isinstance(function, dict):
         raise wrong_type(f"{where}.function", "an object")
-    if extra := sorted(set(function) - _FUNCTION_FIELDS):
-        raise unknown(f"{where}.function.{extra[0]}")
-    _check_name(function.get("name"), f"{where}.function.name")
-    if not isinstance(function.get("description", ""), str):
-        raise wrong_type(f"{where}.function.description", "a string")
-    if "parameters" in function:
-        schema, name = function["parameters"], function["name"]
-        kind = schema.get("type") if isinstance(schema, dict) else None
-        wrong = _wrong_with(schema, ()) if kind == "object" else None
-        if kind != "object":
-            wrong = f"schema must be a JSON Schema of 'type: \"object\"', got 'type: \"{kind}\"'"
-        if wrong:
-            message = f"Invalid schema for function '{name}': {wrong}."
-            param = f"{where}.function.parameters"
-            raise RefusedError(message, param=param, code="invalid_function_parameters")
+    check_function(function, f"{where}.function", _FUNCTION_FIELDS)
 
 
 def _wrong_with(schema: object, path: tuple[str, ...]) -> str | None:
@@ -155,22 +181,6 @@ def _check_object(value: object, where: str, fields: set[str]) -> None:
         name = f"{where}.{missing[0]}"
         message = f"Missing required parameter: '{name}'."
         raise RefusedError(message, param=name, code="missing_required_parameter")
-
-
-def _check_name(name: object, where: str) -> None:
-    text = _check_text(name, where, most=_MAX_NAME)
-    if not _NAME.fullmatch(text):
-        message = f"Invalid '{where}': string does not match pattern. Expected '^[a-zA-Z0-9_-]+$'."
-        raise RefusedError(message, param=where, code="invalid_value")
-
-
-def _check_text(value: object, where: str, *, most: int) -> str:
-    if not isinstance(value, str):
-        raise wrong_type(where, "a string")
-    if len(value) > most:
-        message = f"Invalid '{where}': string too long. Expected a string with maximum length {most}."
-        raise RefusedError(message, param=where, code="string_above_max_length")
-    return value
 
 
 def _empty(where: str) -> RefusedError:
