@@ -18,6 +18,7 @@ from voicertc.agents.chat import (
     ChatOptions,
     messages_of,
 )
+from voicertc.agents.spoken import SpokenText
 from voicertc.core.items import Item, Kind, Role, Status
 from voicertc.core.options import Tool, ToolChoice
 from voicertc.core.replies import Cause, CutShort, ToolCall, Usage
@@ -179,6 +180,24 @@ def test_the_instructions_in_force_come_first(
     assert messages_of(asked_of_it, options) == [Message(Role.SYSTEM, expected), Message(Role.USER, "Hi.")]
 
 
+def test_what_changes_comes_last_so_that_a_prompt_cache_holds_the_beginning() -> None:
+    beginning = f"{INSTRUCTIONS}\n\n{SPEAKING_STYLE}\n\n{TOOL_STYLE}"
+    for language, notes in (("en", ()), ("de", ()), (None, (Item("s", Role.SYSTEM, "Her name is Ada."),))):
+        asked_of_it = request(*notes, user("Hi."), language=language, tools=TOOLS)
+        assert messages_of(asked_of_it, ChatOptions())[0].text.startswith(beginning + "\n\n")
+    for n in range(1, 20, 2):
+        before, after = (messages_of(request(*talk(length)), ChatOptions()) for length in (n, n + 2))
+        assert after[: len(before)] == before
+
+
+def test_the_prompt_is_written_as_it_wants_the_answers_to_be() -> None:
+    for prompt in (INSTRUCTIONS, SPEAKING_STYLE, TOOL_STYLE):
+        spoken = SpokenText()
+        words = spoken.feed(prompt) + spoken.flush()
+        assert words.split() == prompt.split()
+        assert not any(char.isdigit() for char in prompt)
+
+
 def talk(n: int) -> list[Item]:
     return [user(f"u{i}") if i % 2 == 0 else assistant(f"a{i}") for i in range(n)]
 
@@ -311,7 +330,7 @@ async def test_it_talks_to_openai() -> None:
         history = (user("Oslo?"), assistant("Oslo is", Status.INCOMPLETE), user("No, Bergen."))
         pieces = await said(agent, *history)
         assert "".join(piece for piece in pieces if isinstance(piece, str)) == "Bergen is nice. Do you ski?"
-        assert pieces[-1] == Usage(18, 6)
+        assert pieces[-1] == Usage(18, 6, provider="openai")
         await agent.close()
         assert fake.requests_to("chat")[0].fields["messages"] == [
             {"role": "system", "content": INSTRUCTIONS},

@@ -42,8 +42,17 @@ def said(*pieces: str) -> str:
         ("https://example.com/" + "very/" * 20 + "long is it", "example.com is it"),
         ("How? Here: http is a word, https:// too", "How? Here: http is a word, https:// too"),
         ("Great 😀. Nice! 👍🏽 Yes ☎️", "Great. Nice! Yes"),
-        ("| A | B |\n|---|---|\n| 1 | 2 |", "A B 1 2"),
+        ("| A | B |\n|---|---|\n| 1 | 2 |", "A, B. 1, 2"),
+        ("Here:\n\n|Day|Sun|\n|:--|--:|\n|Mon|4 h|\n|Tue||\nAll.", "Here: Day, Sun. Mon, 4 h. Tue. All."),
+        ("A | B\n--- | ---\n1 | **2**", "A, B. 1, 2"),
         ("Above\n\n---\n\nBelow", "Above. Below"),
+        ("Title\n=====\nText\n* * *", "Title. Text"),
+        ("- [ ] milk\n- [x] eggs\n- [see](a.b)", "milk. eggs. see"),
+        ("- a\n  - b\n    1. c", "a. b. 1: c"),
+        ("### 2. Step\nMix.", "2. Step. Mix."),
+        ("Run:\n```sh\nls\n```", "Run: ls"),
+        ("See <https://www.x.org/a>, 5 < 6, <h", "See x.org/a, 5 < 6, <h"),
+        ("👋 Hi 👩‍👩‍👧‍👦! 🇩🇪 1️⃣", "Hi! 1"),
         ("It is 20 °C — fine…  really", "It is 20 °C — fine… really"),
         ("Grüße! 你好。 再见", "Grüße! 你好。 再见"),
         ("  \n Hello \n", "Hello"),
@@ -58,7 +67,7 @@ def test_markup_is_not_spoken(written: str, expected: str) -> None:
 
 FRAGMENTS = [
     "a", "B", "h", "1", ".", ")", " ", "\n", "*", "**", "_", "-", "#", ">", "`", "```", "[", "]", "(", "!",
-    ":", "|", "~", "\\", "😀", "https://", "www.x.org/", "- ", "1. ", "[a](b)", "---\n",
+    ":", "|", "~", "\\", "😀", "https://", "www.x.org/", "- ", "1. ", "[a](b)", "---\n", "<", "[x] ",
 ]  # fmt: skip
 
 

@@ -13,19 +13,24 @@ from __future__ import annotations
 import re
 from urllib.parse import urlsplit
 
-_BULLET = re.compile(r"[ \t]*(?:[-*+•][ \t]+|#{1,6}[ \t]+|>[ \t]*)")
+_BULLET = re.compile(r"[ \t]*(?:[-*+•][ \t]+(?:\[[ xX]\][ \t]+)?|#{1,6}[ \t]+|>[ \t]*)")
 _NUMBER = re.compile(r"[ \t]*(\d{1,3})[.)][ \t]+")
 _RULE = re.compile(r"[ \t]*[-*_=|:][-*_=|: \t]{2,80}(?=\n)")
 """A line across the page, or under a table's head."""
 _FENCE = re.compile(r"[ \t]*```[^\n`]{0,40}(?=\n)")
 _LINE_SIGN_BEGUN = re.compile(
-    r"[ \t]*(?:#{0,6}[ \t]*|[>•+][ \t]*|[-*_=|:][-*_=|: \t]{0,80}|\d{0,3}[.)]?[ \t]*|`{1,3}|```[^\n`]{0,40})"
+    r"[ \t]*(?:#{0,6}[ \t]*|[>•+][ \t]*|[-*_=|:][-*_=|: \t]{0,80}|\d{0,3}[.)]?[ \t]*|`{1,3}|```[^\n`]{0,40}"
+    r"|[-*+•][ \t]+\[(?:[ xX](?:\][ \t]*)?)?)"
 )
 """What may still become one of the four above when more comes."""
 _LINK = re.compile(r"!?\[([^\]\n]{0,200})\]\([^)\s]{0,500}\)")
 _LINK_BEGUN = re.compile(r"!?(?:\[[^\]\n]{0,200}(?:\](?:\([^)\s]{0,500})?)?)?")
 _URL = re.compile(r"https?://[^\s<>\"')\]*`]{1,500}", re.IGNORECASE)
 _URL_BEGUN = re.compile(r"h(?:t(?:t(?:p(?:s?(?::(?:/(?:/)?)?)?)?)?)?)?", re.IGNORECASE)
+_BARE_LINK = re.compile(r"<(https?://[^\s<>]{1,500})>", re.IGNORECASE)
+_BARE_LINK_BEGUN = re.compile(
+    r"<(?:h(?:t(?:t(?:p(?:s?(?::(?:/(?:/[^\s<>]{0,500})?)?)?)?)?)?)?)?", re.IGNORECASE
+)
 _SIGNS = re.compile(r"\*+|_+|~+|`+")
 _SPACE = re.compile(r"\s+")
 _WORD = re.compile(r"[^\W_]+")
@@ -48,7 +53,7 @@ class SpokenText:
         self._rest = ""  # what has come and is not clear yet
         self._seen = "\n"  # the last character taken
         self._said = ""  # the last character given that is no space
-        self._break = ""  # what separates what was said from what comes: "", " " or ". "
+        self._break = ""  # what separates what was said from what comes: "", " ", ", " or ". "
         self._is_spaced = True  # whether a space would be one too many
         self._is_line_start = True
         self._is_marked_line = False
@@ -98,16 +103,25 @@ class SpokenText:
             if match := _LINK.match(rest):
                 return match.end(), _speakable(_SIGNS.sub("", match.group(1)).strip())
             return None if _LINK_BEGUN.fullmatch(rest) and not is_end else (1, rest[0])
-        if rest[0] == "\\":
-            return self._escape(is_end)
-        return 1, "" if rest[0] == "|" else rest[0]
+        if rest[0] == "<":
+            if match := _BARE_LINK.match(rest):
+                return match.end(), _speakable(match.group(1))
+            return None if _BARE_LINK_BEGUN.fullmatch(rest) and not is_end else (1, "<")
+        if rest[0] == "|":
+            self._next_cell()
+            return 1, ""
+        return self._escape(is_end) if rest[0] == "\\" else (1, rest[0])
 
     def _line_sign(self, is_end: bool) -> tuple[int, str] | None:
         """What begins a line without being said; length 0 if nothing does."""
         rest = self._rest
         if _LINE_SIGN_BEGUN.fullmatch(rest) and not is_end:
             return None
-        if match := _FENCE.match(rest) or _RULE.match(rest):
+        line = rest + "\n" if is_end else rest
+        if match := _FENCE.match(line):
+            return match.end(), ""
+        if match := _RULE.match(line):
+            self._break = self._break and ". "
             return match.end(), ""
         if match := _NUMBER.match(rest):
             # A list begins with 1; "42. That is the answer" is none.
@@ -119,6 +133,12 @@ class SpokenText:
             self._mark_line()
             return match.end(), ""
         return 0, ""
+
+    def _next_cell(self) -> None:
+        """A line between the cells of a table, or at the edge of a row."""
+        self._is_marked_line = True
+        if self._said and not self._is_spaced and self._break != ". ":
+            self._break = ". " if self._seen == "\n" else ", "
 
     def _mark_line(self) -> None:
         self._is_marked_line = True
@@ -139,7 +159,7 @@ class SpokenText:
         is_paragraph = run.count("\n") > 1 or (self._is_marked_line and "\n" in run)
         self._end_line_if(run)
         if self._said:
-            self._break = ". " if is_paragraph or self._break == ". " else " "
+            self._break = ". " if is_paragraph else self._break or " "
         return len(run), ""
 
     def _end_line_if(self, run: str) -> None:
@@ -186,8 +206,7 @@ class SpokenText:
             self._break = ""  # "Great 😀." leaves no gap behind
         self._is_after_picture = False
         if self._break and not text.isspace():
-            needs_stop = self._break == ". " and (self._said.isalnum() or self._said in _CLOSERS)
-            separator = ". " if needs_stop else " "
+            separator = self._break if self._said.isalnum() or self._said in _CLOSERS else " "
             self._break = ""
         self._is_spaced = text.endswith(" ")
         self._said = text.rstrip()[-1:] or self._said

@@ -1,7 +1,9 @@
-"""An answer of Chat Completions as it comes: words, function calls in pieces, token counts.
+"""An answer as it comes, by either protocol: words, function calls in pieces, token counts.
 
-event ──read_chunk──> Delta ──Answer.take──> text, at once
-                            └─ Answer.close ─> calls and CutShort, when the model has come to an end
+event ──read──> Delta ──Answer.take──> text, at once
+                      └─ Answer.close ─> calls and CutShort, when the model has come to an end
+
+``read`` is ``read_chunk`` for Chat Completions, ``openai_response.ResponseEvents.read`` for Responses.
 """
 
 from __future__ import annotations
@@ -34,12 +36,18 @@ class CallPiece:
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """What one event says; ``finish`` is why the answer is over, if it is."""
+    """What one event says.
+
+    ``finish`` is why the answer is over, if it is, in the server's words; ``cut_short`` is the ``CutShort``
+    reason if the model had to stop. ``failure``: the server's ``error`` object, instead of all that.
+    """
 
     text: str = ""
     calls: tuple[CallPiece, ...] = ()
     finish: str = ""
+    cut_short: str = ""
     usage: Usage | None = None
+    failure: object = None
 
 
 class Answer:
@@ -47,6 +55,7 @@ class Answer:
 
     def __init__(self) -> None:
         self.finish = ""
+        self.cut_short = ""
         self.usage: Usage | None = None
         self.counted = asyncio.Event()
         self._thoughts = ThoughtFilter()
@@ -58,7 +67,7 @@ class Answer:
         text = self._thoughts.feed(delta.text) + (self._thoughts.flush() if delta.finish else "")
         self._is_silent = self._is_silent and not text
         self._calls.feed(delta.calls)
-        self.finish = delta.finish
+        self.finish, self.cut_short = delta.finish, delta.cut_short
         self.note_usage(delta)
         return text
 
@@ -74,13 +83,12 @@ class Answer:
 
         ``is_limited``: the client has set a limit. If that left no room for a word, it is what was wanted.
         """
-        reason = _CUT_SHORT.get(self.finish)
-        calls = self._calls.whole(is_cut=reason is not None)
-        if self._is_silent and not calls and not (self.finish == "length" and is_limited):
-            raise _wordless(self.finish)
+        calls = self._calls.whole(is_cut=bool(self.cut_short))
+        if self._is_silent and not calls and not (self.cut_short == "max_output_tokens" and is_limited):
+            raise _wordless(self.finish, self.cut_short)
         yield from calls
-        if reason is not None:
-            yield CutShort(reason)
+        if self.cut_short:
+            yield CutShort(self.cut_short)
 
 
 class _Calls:
@@ -137,59 +145,67 @@ class _Call:
 
 def read_chunk(chunk: Mapping[str, Any]) -> Delta:
     """Read a ``chat.completion.chunk``; whatever is not as it should be says nothing."""
-    usage = _usage(chunk.get("usage"))
+    failure = chunk.get("error") or (chunk if chunk.get("object") == "error" else None)
+    if failure:
+        return Delta(failure=failure)
+    usage = usage_of(chunk.get("usage"), "prompt", "completion")
     choices = chunk.get("choices")
     choice = choices[0] if isinstance(choices, list) and choices else None
     if not isinstance(choice, dict):
         return Delta(usage=usage)
-    delta = _object(choice.get("delta"))
-    pieces = delta.get("tool_calls")
+    delta = object_of(choice.get("delta"))
+    pieces, finish = delta.get("tool_calls"), text_of(choice.get("finish_reason"))
     return Delta(
         # A refusal is an answer too: the model says in its own words that it will not.
-        text=_text(delta.get("content")) + _text(delta.get("refusal")),
-        calls=tuple(_piece(_object(piece)) for piece in pieces) if isinstance(pieces, list) else (),
-        finish=str(choice.get("finish_reason") or ""),
+        text=text_of(delta.get("content")) + text_of(delta.get("refusal")),
+        calls=tuple(_piece(object_of(piece)) for piece in pieces) if isinstance(pieces, list) else (),
+        finish=finish,
+        cut_short=_CUT_SHORT.get(finish, ""),
         usage=usage,
     )
 
 
-def _piece(piece: Mapping[str, Any]) -> CallPiece:
-    function, index = _object(piece.get("function")), piece.get("index")
-    return CallPiece(
-        index=index if isinstance(index, int) else None,
-        id=_text(piece.get("id")),
-        name=_text(function.get("name")),
-        arguments=_text(function.get("arguments")),
-    )
-
-
-def _usage(usage: object) -> Usage | None:
-    if not isinstance(usage, dict) or not isinstance(usage.get("prompt_tokens"), int):
+def usage_of(usage: object, read: str, written: str) -> Usage | None:
+    """Read a ``usage`` object, whose counts are called ``{read}_tokens`` and ``{written}_tokens``."""
+    counts = object_of(usage)
+    if not isinstance(counts.get(f"{read}_tokens"), int):
         return None
-    details = _object(usage.get("prompt_tokens_details"))
+    details = object_of(counts.get(f"{read}_tokens_details"))
     return Usage(
-        _count(usage.get("prompt_tokens")),
-        _count(usage.get("completion_tokens")),
+        _count(counts.get(f"{read}_tokens")),
+        _count(counts.get(f"{written}_tokens")),
         _count(details.get("cached_tokens")),
     )
 
 
-def _object(value: object) -> Mapping[str, Any]:
+def object_of(value: object) -> Mapping[str, Any]:
+    """Return ``value`` if it is a JSON object, else an empty one."""
     return value if isinstance(value, dict) else {}
 
 
-def _text(value: object) -> str:
+def text_of(value: object) -> str:
+    """Return ``value`` if it is a text, else an empty one."""
     return value if isinstance(value, str) else ""
+
+
+def _piece(piece: Mapping[str, Any]) -> CallPiece:
+    function, index = object_of(piece.get("function")), piece.get("index")
+    return CallPiece(
+        index=index if isinstance(index, int) else None,
+        id=text_of(piece.get("id")),
+        name=text_of(function.get("name")),
+        arguments=text_of(function.get("arguments")),
+    )
 
 
 def _count(value: object) -> int:
     return max(0, value) if isinstance(value, int) else 0
 
 
-def _wordless(finish: str) -> ProviderError:
-    if finish == "content_filter":
+def _wordless(finish: str, cut_short: str) -> ProviderError:
+    if cut_short == "content_filter":
         return ProviderError(f"{NAME} withheld its answer (content_filter)", provider=NAME)
-    return ProviderCrashed(f"{NAME} answered without words (finish_reason {finish})", provider=NAME)
+    return ProviderCrashed(f"{NAME} answered without words ({finish})", provider=NAME)
 
 
 def _broken(what: str) -> ProviderCrashed:

@@ -1,7 +1,12 @@
-"""What Chat Completions is sent: a conversation and its functions, as JSON that every server takes.
+"""A conversation and its functions as JSON, for both protocols of OpenAI's language models.
 
-A call and its answer are two messages there: the assistant's ``tool_calls``, and right behind them a message
-of the role ``tool`` for each. OpenAI refuses a request in which one of them has no counterpart.
+                    Chat Completions                          Responses
+    instructions    a message of the role ``system``          the field ``instructions``
+    a call          in its message's ``tool_calls``           an item ``function_call``
+    its answer      a message of the role ``tool``            an item ``function_call_output``
+    a function      ``{"type", "function": {"name", …}}``     ``{"type", "name", …}``
+
+OpenAI refuses a request in which a call has no answer right behind it, or an answer no call.
 """
 
 from __future__ import annotations
@@ -9,9 +14,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
 
+from ..core.items import Role
 from ..core.options import Tool
 from .base import AnsweredCall, AnswerRequest, Message
 from .openai_stage import sendable
@@ -29,17 +34,43 @@ def written_messages(messages: Sequence[Message]) -> list[dict[str, object]]:
 
 def written_tools(request: AnswerRequest) -> dict[str, object]:
     """Return the fields that offer functions; none if there are none, since OpenAI refuses an empty list."""
-    if not request.tools:
+    tools: list[dict[str, object]] = [{"type": "function", "function": _tool(tool)} for tool in request.tools]
+    return _offered(request, tools, {"function": {"name": request.tool_choice.name}})
+
+
+def written_input(messages: Sequence[Message]) -> dict[str, object]:
+    """Return ``messages`` as the fields ``instructions`` and ``input``; Responses wants some input."""
+    first, *rest = messages
+    if first.role is Role.SYSTEM and rest:
+        return {
+            "instructions": sendable(first.text),
+            "input": [item for each in rest for item in _items(each)],
+        }
+    return {"input": [item for message in messages for item in _items(message)]}
+
+
+def written_functions(request: AnswerRequest) -> dict[str, object]:
+    """Return the fields that offer functions, as Responses wants them.
+
+    Not ``strict``, which is what it would take them for: clients' schemas need not be of that kind.
+    """
+    tools = [{"type": "function", **_tool(tool), "strict": False} for tool in request.tools]
+    return _offered(request, tools, {"name": request.tool_choice.name})
+
+
+def _offered(
+    request: AnswerRequest, tools: list[dict[str, object]], chosen: Mapping[str, object]
+) -> dict[str, object]:
+    """Return the fields of ``tools`` and the choice of them; ``chosen`` names the only one allowed."""
+    if not tools:
         return {}
-    fields: dict[str, object] = {"tools": [_tool(tool) for tool in request.tools]}
     match request.tool_choice.mode:
         case "auto":  # what a server does unasked, so those that do not know the field are not asked
-            pass
+            return {"tools": tools}
         case "function":
-            fields["tool_choice"] = {"type": "function", "function": {"name": request.tool_choice.name}}
+            return {"tools": tools, "tool_choice": {"type": "function", **chosen}}
         case mode:
-            fields["tool_choice"] = mode
-    return fields
+            return {"tools": tools, "tool_choice": mode}
 
 
 def _written(message: Message) -> Iterator[dict[str, object]]:
@@ -51,6 +82,16 @@ def _written(message: Message) -> Iterator[dict[str, object]]:
     yield written | {"content": written["content"] or None, "tool_calls": calls}
     for call in message.calls:
         yield {"role": "tool", "tool_call_id": _id(call), "content": sendable(call.output)}
+
+
+def _items(message: Message) -> Iterator[dict[str, object]]:
+    """The message as items of Responses: what was said, what was called, what that gave back."""
+    if message.text or not message.calls:
+        yield {"role": message.role.value, "content": sendable(message.text)}
+    for call in message.calls:
+        yield {"type": "function_call", "call_id": _id(call), **_function(call)}
+    for call in message.calls:
+        yield {"type": "function_call_output", "call_id": _id(call), "output": sendable(call.output)}
 
 
 def _id(call: AnsweredCall) -> str:
@@ -77,8 +118,8 @@ def _refuse(constant: str) -> object:
 
 
 def _tool(tool: Tool) -> dict[str, object]:
-    function: dict[str, Any] = {"name": tool.name}
+    function: dict[str, object] = {"name": tool.name}
     if tool.description:
         function["description"] = sendable(tool.description)
     function["parameters"] = _OBJECT | json.loads(tool.parameters)
-    return {"type": "function", "function": function}
+    return function
