@@ -79,10 +79,14 @@ class ProviderUnavailable(ProviderError):
 
 
 class ProviderBusy(ProviderError):
-    """Every worker or connection of a provider is taken."""
+    """Every worker or connection of a provider is taken.
 
-    def __init__(self, message: str, *, provider: str) -> None:
+    ``retry_after``: seconds after which it asks to be asked again, or ``None`` if it does not say.
+    """
+
+    def __init__(self, message: str, *, provider: str, retry_after: float | None = None) -> None:
         super().__init__(message, provider=provider, retryable=True)
+        self.retry_after = retry_after
 
 
 class ProviderTimeout(ProviderError):

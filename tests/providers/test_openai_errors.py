@@ -60,6 +60,7 @@ AIOHTTP: dict[type[Exception], type[ProviderError]] = {
     aiohttp.InvalidUrlClientError: ProviderUnavailable,
     aiohttp.InvalidUrlRedirectClientError: ProviderUnavailable,
     aiohttp.TooManyRedirects: ProviderUnavailable,
+    aiohttp.ClientConnectorCertificateError: ProviderUnavailable,
     aiohttp.ServerTimeoutError: ProviderTimeout,
     aiohttp.ConnectionTimeoutError: ProviderTimeout,
     aiohttp.SocketTimeoutError: ProviderTimeout,

@@ -13,9 +13,10 @@ from typing import Protocol
 
 from ..audio.pcm import PcmFrame, Samples
 from ..audio.speech_bounds import SpeechSign
-from ..core.items import Role
+from ..core.items import Item, Role
 from ..core.options import Tool, ToolChoice
-from ..core.replies import CutShort, ToolCall, Usage
+from ..core.replies import CutShort, ReplyRequest, ToolCall, Usage
+from ..errors import ProviderError
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +100,14 @@ class RecognitionRequest:
     """What a recognizer may know beforehand.
 
     ``language``: ISO 639-1 or ``None``. ``prompt``: words to expect, free text. ``grammar``: phrases the
-    agent understands, as one JSGF grammar, or ``None``; only command recognizers use it.
+    agent understands, as one JSGF grammar, or ``None``; only command recognizers use it. ``item_id``: the
+    turn's item in the history, for a service that also answers what it hears.
     """
 
     language: str | None = None
     prompt: str = ""
     grammar: str | None = None
+    item_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +143,8 @@ class SpeechChunk:
     packets: tuple[bytes, ...] = ()
     used: Used | None = None
     """What the clause has cost, in its last chunk, which may be empty otherwise."""
+    is_substitute: bool = False
+    """Whether another voice speaks in place of the one that was asked."""
 
 
 class SpeechActivity(Protocol):
@@ -279,4 +284,44 @@ class LanguageModel(Provider, Protocol):
         each whole, with a JSON object as arguments; then ``CutShort``, if the model had to stop; then
         ``Usage``, if it is known. An answer with none of the first three is a ``ProviderError``. Thoughts are
         never yielded.
+        """
+
+
+SaidPiece = str | SpeechChunk | ToolCall | CutShort | Usage
+"""What a speech-to-speech service's answer is made of; text is the transcript of its sound, or written."""
+
+
+class Dialogue(Recognizer, Protocol):
+    """A speech-to-speech service's attention to one call: it hears turns, and answers their sound itself.
+
+    Our history is the truth; what the service remembers of the call is made to follow it before each answer.
+    """
+
+    def answer(
+        self, request: ReplyRequest, history: Sequence[Item], *, reply_id: str = ""
+    ) -> AsyncGenerator[SaidPiece, None]:
+        """Yield an answer as it is made; closing early cancels it at the service.
+
+        ``history``: what was heard and said so far, or what ``request.input`` holds. The turn it ends with may
+        have no words yet: it was, or is being, given to ``recognize`` under its ``item_id``. Text comes ahead
+        of its sound. Behind both come ``CutShort`` and ``Usage``. Raises ``ProviderError``.
+        """
+
+    def kept(self, reply_id: str, item: Item) -> None:
+        """The history's ``item`` holds what that answer put out: its message, or its next function call."""
+
+    def heard(self, item_id: str, seconds: float) -> None:
+        """Of a spoken message no more than this much was heard."""
+
+
+class SpeechToSpeech(Provider, Protocol):
+    """Hears and speaks with one model: ``attend`` once for each call."""
+
+    def attend(
+        self, hearing: RecognitionRequest, replying: ReplyRequest, on_failure: Callable[[ProviderError], None]
+    ) -> Dialogue:
+        """Begin to listen to a call. Returns at once; connections are opened in the background.
+
+        ``replying``: what the first replies are likely to be like. ``on_failure``: told each time that the
+        service could not be reached, also in the background.
         """

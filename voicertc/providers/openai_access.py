@@ -7,7 +7,7 @@ is kept from both.
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -20,6 +20,9 @@ from .secret import Secret
 
 NAME = "openai"
 """What the settings call it, and what its errors carry."""
+
+Answered = Callable[[httpx2.Response], Awaitable[None]]
+"""Told an answer's status and headers, before its body is read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +57,11 @@ class OpenAIOptions:
         return host == "api.openai.com" or host.endswith(".api.openai.com")
 
 
-def make_api(options: OpenAIOptions) -> openai.AsyncOpenAI:
-    """Make the SDK's client on its aiohttp transport: 24 µs of CPU per piece of a stream, not 64."""
+def make_api(options: OpenAIOptions, answered: Answered) -> openai.AsyncOpenAI:
+    """Make the SDK's client on its aiohttp transport: 24 µs of CPU per piece of a stream, not 64.
+
+    ``answered`` is told the head of every answer.
+    """
     hidden = [] if options.api_key else ["Authorization"]
     if not options.is_openai:
         hidden += ["OpenAI-Organization", "OpenAI-Project"]
@@ -79,13 +85,13 @@ def make_api(options: OpenAIOptions) -> openai.AsyncOpenAI:
         # Patience measures the rest: a timeout of the SDK's would count bytes that say nothing.
         timeout=httpx2.Timeout(None, connect=options.connect_timeout),
         http_client=openai.DefaultAioHttpClient(
-            verify=_tls(), limits=limits, event_hooks={"request": [hide]}
+            verify=tls_context(), limits=limits, event_hooks={"request": [hide], "response": [answered]}
         ),
     )
 
 
 @cache
-def _tls() -> ssl.SSLContext:
+def tls_context() -> ssl.SSLContext:
     """Read the certificate authorities once: it takes 20 ms, and every pool and proxy wants them."""
     return httpx2.create_ssl_context()
 

@@ -5,7 +5,8 @@
     OpenAITextToSpeech ─┘
 
 Rules for a conversation, which are not the SDK's: one retry, at once, before the first byte and never after
-it; a service that asks us to wait longer than ``RETRY_WITHIN`` has failed. Every wait has a deadline. The SDK
+it, if there is time; a service that asks us to wait longer than ``RETRY_WITHIN`` has failed. Every wait has a
+deadline. What an answer's headers say of the account's allowance is kept for each endpoint. The SDK
 builds the requests and its errors; bodies are read as bytes, because building its object for each token costs
 four times the CPU of the token itself (177 against 38 µs, openai 3.51).
 """
@@ -18,6 +19,7 @@ import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing
 from typing import NoReturn, Protocol, TypeVar
+from urllib.parse import urlsplit
 
 import httpx2
 import openai
@@ -27,6 +29,7 @@ from ..logs import event
 from .openai_access import NAME, OpenAIOptions, make_api
 from .openai_errors import LIBRARY_ERRORS, in_band_error, may_repeat_key, quote, translate
 from .patience import Patience
+from .plan_b.rate_limits import RateLimits
 
 __all__ = ["NAME", "Negotiable", "OpenAIClient", "OpenAIOptions", "OpenStream", "StreamedResponse"]
 
@@ -37,6 +40,9 @@ _WARM_BEFORE_EXPIRY = 15.0
 """Seconds before idle connections expire at which a new turn, which may last that long, renews them."""
 _WARM_CONNECTIONS = 2
 """The language model's and the voice's work side by side; the recognizer's is free again by then."""
+
+_PROBE_TIMEOUT = 4.0
+"""Seconds for a probe: connecting and one small answer."""
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -76,12 +82,13 @@ class OpenAIClient:
         self._users = 0
         self._last_answer: float | None = None
         self._warming: asyncio.Task[None] | None = None
+        self._rate_limits: dict[str, RateLimits] = {}
 
     def acquire(self) -> None:
         """Make the pool if this is its first user; the network is not touched."""
         if self._users == 0:
             try:
-                self._api = make_api(self.options)
+                self._api = make_api(self.options, self._answered)
             except LIBRARY_ERRORS as error:
                 self._raise(error)
         self._users += 1
@@ -112,6 +119,29 @@ class OpenAIClient:
         if not is_fresh and not is_warming:
             self._warming = loop.create_task(self._warm(self._ready(), model), name="openai/warm")
 
+    def rate_limits(self, endpoint: str) -> RateLimits:
+        """Return what is left of the allowance of an endpoint (``responses``, ``audio/speech``, …).
+
+        Its times are the event loop's. OpenAI counts by model; a process asks an endpoint for one model only.
+        """
+        return self._rate_limits.setdefault(endpoint, RateLimits())
+
+    async def probe(self, model: str, *, timeout: float = _PROBE_TIMEOUT) -> None:
+        """Ask for the description of ``model``, which costs nothing; raise ``ProviderError`` if it fails.
+
+        A compatible server that has no descriptions is there if it says so.
+        """
+
+        async def ask(api: openai.AsyncOpenAI) -> None:
+            try:
+                await api.models.retrieve(model)
+            except openai.APIStatusError as error:
+                if self.options.is_openai or error.status_code not in {404, 405}:
+                    raise
+
+        patience = Patience(NAME, first=timeout, idle=timeout)
+        await self.call(ask, patience, _NothingToDrop())
+
     async def call(
         self,
         send: Callable[[openai.AsyncOpenAI], Awaitable[_T]],
@@ -129,12 +159,12 @@ class OpenAIClient:
             except LIBRARY_ERRORS as error:
                 if wish.yields_to(error):
                     continue
-                pause = self._pause_before_retry(error, retries)
+                pause = self._pause_before_retry(error, retries, patience)
             else:
                 self._last_answer = asyncio.get_running_loop().time()
                 return answer
             retries -= 1
-            await asyncio.sleep(pause)
+            await patience.wait(asyncio.sleep(pause))
 
     async def stream(
         self,
@@ -161,9 +191,9 @@ class OpenAIClient:
             except LIBRARY_ERRORS as error:
                 if not has_begun and wish.yields_to(error):
                     continue
-                pause = self._pause_before_retry(error, 0 if has_begun else retries)
+                pause = self._pause_before_retry(error, 0 if has_begun else retries, patience)
             retries -= 1
-            await asyncio.sleep(pause)
+            await patience.wait(asyncio.sleep(pause))
 
     async def _once(
         self, open_stream: OpenStream, patience: Patience, refuse: tuple[str, ...]
@@ -203,12 +233,22 @@ class OpenAIClient:
             event(_log, logging.DEBUG, "openai_warm_up_timed_out")
         self._last_answer = asyncio.get_running_loop().time()
 
-    def _pause_before_retry(self, error: Exception, retries: int) -> float:
+    async def _answered(self, response: httpx2.Response) -> None:
+        """Note what an answer's headers say of the allowance; also a refusal's."""
+        if any(name.startswith("x-ratelimit-") for name in response.headers):
+            root = urlsplit(self.options.base_url).path.rstrip("/") + "/"
+            endpoint = response.request.url.path.removeprefix(root)
+            self.rate_limits(endpoint).read(response.headers, asyncio.get_running_loop().time())
+
+    def _pause_before_retry(self, error: Exception, retries: int, patience: Patience) -> float:
         """Return the seconds until the request may be sent again, or raise what ``error`` means."""
         failure = translate(error, provider=NAME, key=self._key)
-        if retries and failure.retry_in is not None and failure.retry_in <= RETRY_WITHIN:
+        pause = failure.retry_in
+        # With less time left than the pause and an answer take, the reason is worth more than a second try.
+        has_time = patience.left > RETRY_WITHIN
+        if retries and has_time and pause is not None and pause <= RETRY_WITHIN:
             event(_log, logging.DEBUG, "openai_retried", reason=failure.error.message)
-            return failure.retry_in
+            return pause
         self._raise(error)
 
     def _raise(self, error: Exception) -> NoReturn:
@@ -224,3 +264,11 @@ class OpenAIClient:
     @property
     def _key(self) -> str:
         return self.options.api_key.reveal() if self.options.api_key else ""
+
+
+class _NothingToDrop:
+    """The wish of a request that asks for nothing but itself."""
+
+    def yields_to(self, error: Exception) -> bool:
+        """Nothing can give way."""
+        return False

@@ -7,6 +7,7 @@ Three libraries throw here: ``openai`` itself, ``httpx2`` under it (unwrapped wh
     connection refused, reset, cut, 5xx        ProviderCrashed       try again
     429 (rate), 503, 529                       ProviderBusy          try again
     401, 403, 404, no credit, bad address      ProviderUnavailable   the operator has to act
+    no such host, certificate refused          ProviderUnavailable   the operator has to act
     other 4xx                                  ProviderError         asking again does not help
 """
 
@@ -22,6 +23,7 @@ import httpx2
 import openai
 
 from ..errors import ProviderBusy, ProviderCrashed, ProviderError, ProviderTimeout, ProviderUnavailable
+from .network_faults import NetworkFault, network_fault
 
 LIBRARY_ERRORS: tuple[type[Exception], ...] = (
     openai.OpenAIError,
@@ -59,6 +61,8 @@ class Failure:
 
 def translate(error: Exception, *, provider: str, key: str = "") -> Failure:
     """Say in our words what ``error`` means; ``key`` is blotted out wherever a service repeats it."""
+    if (fault := network_fault(reversed(tuple(_chain(error))))) is not None:
+        return _unconnected(provider, fault)
     match error:
         case openai.APITimeoutError() | httpx2.TimeoutException() if _is_lost_connection(error):
             return _crashed(provider, f"the connection to {provider} was lost ({_cause_name(error)})")
@@ -146,7 +150,9 @@ def _refused(error: openai.APIStatusError, provider: str, key: str) -> Failure:
     if status == 408:
         return Failure(ProviderTimeout(f"{provider} gave up ({said})", provider=provider), _retry_in(error))
     if status in {429, 503, 529}:
-        return Failure(ProviderBusy(f"{provider} is busy ({said})", provider=provider), _retry_in(error))
+        pause = _told_pause(error.response.headers)
+        busy = ProviderBusy(f"{provider} is busy ({said})", provider=provider, retry_after=pause)
+        return Failure(busy, _retry_in(error))
     if status >= 500:
         return Failure(ProviderCrashed(f"{provider} failed ({message})", provider=provider), _retry_in(error))
     refusal = f"{provider} refused the request ({message})"
@@ -154,22 +160,34 @@ def _refused(error: openai.APIStatusError, provider: str, key: str) -> Failure:
 
 
 def _retry_in(error: openai.APIStatusError) -> float | None:
-    """Seconds the service asks to wait (``retry-after-ms``, ``retry-after``), a moment if it names none."""
+    """Seconds until the same request may be sent again: what the service asks for, or else a moment."""
     headers = error.response.headers
     if headers.get("x-should-retry") == "false":
         return None
+    pause = _told_pause(headers)
+    # An HTTP date is at least a second away, so too far for a conversation.
+    return _MOMENT if pause is None and "retry-after" not in headers else pause
+
+
+def _told_pause(headers: Mapping[str, str]) -> float | None:
+    """Seconds the service asks to wait (``retry-after-ms``, ``retry-after``), ``None`` if it names none."""
     for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        value = headers.get(name)
-        if value is not None:
-            try:
-                return max(0.0, float(value) * unit)
-            except ValueError:  # an HTTP date: at least a second away, so too far for a conversation
-                return None
-    return _MOMENT
+        try:
+            return max(0.0, float(headers[name]) * unit)
+        except (KeyError, ValueError):
+            continue
+    return None
 
 
 def _crashed(provider: str, message: str) -> Failure:
     return Failure(ProviderCrashed(message, provider=provider), retry_in=0.0)
+
+
+def _unconnected(provider: str, fault: NetworkFault) -> Failure:
+    message = f"the connection to {provider} failed: {fault.message}"
+    if fault.fix:
+        return Failure(ProviderUnavailable(message, provider=provider, fix=fault.fix))
+    return _crashed(provider, message)
 
 
 def _unavailable(message: str, provider: str, *, fix: str) -> ProviderUnavailable:

@@ -32,7 +32,7 @@ class OpenAIStage:
         if self.client.options.is_openai and not self.client.options.api_key:
             raise ProviderUnavailable(
                 "OpenAI needs an API key",
-                provider=NAME,
+                provider=self.name,
                 fix="Set OPENAI_API_KEY, or OPENAI_BASE_URL to a compatible server that needs none.",
             )
         self.client.acquire()

@@ -23,6 +23,11 @@ class Patience:
         self._first, self._idle, self._left = first, idle, first
         self._has_come = False
 
+    @property
+    def left(self) -> float:
+        """Seconds that may still be waited for the next thing of use."""
+        return self._left
+
     def something_came(self) -> None:
         """Note that the stream has delivered something of use."""
         self._has_come, self._left = True, self._idle

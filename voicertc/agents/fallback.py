@@ -1,0 +1,72 @@
+"""Answering with a plan B: each reply by the first agent that begins one."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+
+from ..core.replies import Usage
+from ..providers.plan_b.chain import Chain, ChainReport, Clock
+from ..providers.plan_b.member import Member
+from ..providers.plan_b.probes import ProbeOptions
+from ..providers.plan_b.stream import with_plan_b
+from .base import Agent, AgentPiece, AgentRequest
+
+FIRST_TIMEOUT = 2.0
+"""Seconds until a reply's first words or call: several times the usual; the rest of 3 s is the next one's."""
+
+
+class FallbackAgent:
+    """An agent made of several, best first. One object serves all calls.
+
+    It is meant for agents that do nothing but answer: one that has run a tool of its own and is then too slow
+    is cancelled, and the next one begins anew. What it understands and how it greets are the first one's.
+    """
+
+    def __init__(
+        self,
+        members: Sequence[Member[Agent]],
+        *,
+        first_timeout: float = FIRST_TIMEOUT,
+        probes: ProbeOptions | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self.chain = Chain("thinking", members, probes=probes, clock=clock)
+        self._first_timeout = first_timeout
+
+    @property
+    def name(self) -> str:
+        """The first one's name."""
+        return self.chain.primary.name
+
+    @property
+    def grammar(self) -> str | None:
+        """The first one's grammar."""
+        return self.chain.primary.provider.grammar
+
+    @property
+    def greeting(self) -> str | None:
+        """The first one's greeting."""
+        return self.chain.primary.provider.greeting
+
+    async def start(self) -> None:
+        """Start all; raise ``ProviderUnavailable`` if none can."""
+        await self.chain.start()
+
+    async def close(self) -> None:
+        """Close all; may be called twice."""
+        await self.chain.close()
+
+    def report(self) -> ChainReport:
+        """Say how the agents fare."""
+        return self.chain.report()
+
+    def reply(self, request: AgentRequest) -> AsyncGenerator[AgentPiece, None]:
+        """Answer; who fails before the first word, or the first call, is replaced by the next."""
+        return with_plan_b(
+            self.chain, lambda member: member.provider.reply(request), _begins, self._first_timeout
+        )
+
+
+def _begins(piece: AgentPiece) -> bool:
+    """Whether the user, or the client, gets something of a piece: token counts are for the log."""
+    return piece != "" and not isinstance(piece, Usage)

@@ -1,0 +1,67 @@
+"""Speaking with a plan B: each clause by the first voice that gives a sound for it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+
+from ..base import SpeechChunk, TextToSpeech, VoiceRequest
+from .chain import Chain, ChainReport, Clock
+from .member import Member
+from .probes import ProbeOptions
+from .stream import with_plan_b
+
+FIRST_TIMEOUT = 1.2
+"""Seconds until a clause's first sound: several times the usual; the rest of 3 s is the next voice's."""
+
+
+class FallbackTextToSpeech:
+    """A voice made of several, best first. One object serves all calls.
+
+    A client's voice is a name of the first one's; the others speak with their own default.
+    """
+
+    def __init__(
+        self,
+        members: Sequence[Member[TextToSpeech]],
+        *,
+        first_timeout: float = FIRST_TIMEOUT,
+        probes: ProbeOptions | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self.chain = Chain("speaking", members, probes=probes, clock=clock)
+        self._first_timeout = first_timeout
+
+    @property
+    def name(self) -> str:
+        """The first one's name."""
+        return self.chain.primary.name
+
+    async def start(self) -> None:
+        """Start all; raise ``ProviderUnavailable`` if none can."""
+        await self.chain.start()
+
+    async def close(self) -> None:
+        """Close all; may be called twice."""
+        await self.chain.close()
+
+    def report(self) -> ChainReport:
+        """Say how the voices fare."""
+        return self.chain.report()
+
+    def synthesize(self, text: str, request: VoiceRequest) -> AsyncGenerator[SpeechChunk, None]:
+        """Speak ``text``; who fails before the first sound is replaced by the next."""
+
+        def speak(member: Member[TextToSpeech]) -> AsyncGenerator[SpeechChunk, None]:
+            if member is self.chain.primary:
+                return member.provider.synthesize(text, request)
+            return _substituted(member.provider.synthesize(text, replace(request, voice="default")))
+
+        return with_plan_b(self.chain, speak, lambda chunk: len(chunk.samples) > 0, self._first_timeout)
+
+
+async def _substituted(chunks: AsyncGenerator[SpeechChunk, None]) -> AsyncGenerator[SpeechChunk, None]:
+    async with aclosing(chunks):
+        async for chunk in chunks:
+            yield replace(chunk, is_substitute=True)
