@@ -25,9 +25,11 @@ from .calls.sideband import Sideband
 from .calls.socket_call import SocketCall
 from .core.options import SessionOptions
 from .errors import ClientError
+from .providers.base import VoiceRequest
 from .rtc.ice import TrickledCandidate
 from .rtc.media_plane import MediaPlane
 from .services import Service, ServiceSet
+from .services.phrases import voice_phrases
 from .session.setup import Services, SessionSetup
 from .settings import Settings
 
@@ -89,6 +91,7 @@ class Endpoint:
         self._setup = SessionSetup()
         self._is_closed = False
         self._starting = asyncio.Lock()
+        self._voicing: asyncio.Task[None] | None = None
         self._calls: dict[str, _Line] = {}
         self._ended: dict[str, tuple[str, asyncio.TimerHandle]] = {}
 
@@ -133,10 +136,16 @@ class Endpoint:
                 sounds = await asyncio.to_thread(load_all, audio.thinking_sound, audio.ambient_sound)
                 self._services = self._given_services or await self._service_set.start()
                 self._setup = self._session_setup(self._services.agent, sounds)
+                if self._given_services is None:
+                    work = self._voice_phrases(self._services)
+                    self._voicing = asyncio.create_task(work, name="endpoint/phrases")
 
     async def close(self) -> None:
         """End all calls with a goodbye and free everything; may be called twice. There is no way back."""
         self._is_closed = True
+        if self._voicing:
+            self._voicing.cancel()
+            await asyncio.gather(self._voicing, return_exceptions=True)
         tasks = [line.task for line in self._calls.values()]
         for line in tuple(self._calls.values()):
             line.call.end("shutdown")
@@ -289,6 +298,12 @@ class Endpoint:
             version=__version__,
             sounds=sounds,
         )
+
+    async def _voice_phrases(self, services: Services) -> None:
+        """Have ready what may have to be said when the voice is down; calls need not wait for it."""
+        session = self._setup.session
+        how = VoiceRequest(session.voice, session.speed, session.language)
+        await voice_phrases(self._setup.conversation.phrases.all(), services, how)
 
     def _forget(self, call_id: str, task: asyncio.Task[None]) -> None:
         line = self._calls.pop(call_id)

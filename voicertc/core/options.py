@@ -187,6 +187,18 @@ class Phrases:
     still_waiting: str | None = "I am still working on it."
     """Said when it takes longer still, every few seconds."""
 
+    def all(self) -> tuple[str, ...]:
+        """Return whatever may have to be said."""
+        may_be_said = (
+            self.greeting,
+            self.not_heard,
+            self.busy,
+            self.apology,
+            self.waiting,
+            self.still_waiting,
+        )
+        return tuple(phrase for phrase in may_be_said if phrase)
+
 
 @dataclass(frozen=True, slots=True)
 class ConversationOptions:

@@ -34,6 +34,8 @@ _SLICE = PLAYOUT_RATE_HZ * 200 // 1000
 _PER_PACKET = 41
 """Bytes that a packet takes besides its own: a bytes object and its place in a tuple."""
 
+_NOBODY = ""
+"""Whose phrases are for when there is no other voice."""
 _Key = tuple[str, VoiceRequest, str, bool]
 """Provider, voice with language and speed, text, and whether it has packets."""
 
@@ -86,12 +88,14 @@ class Phrasebook:
             yield known
             return
         if 0 < n_samples <= _MAX_SAMPLES:
+            if any(chunk.is_substitute for chunk in made):
+                key = (_NOBODY, *key[1:])  # the voice itself is asked again next time
             self._keep(key, made)
 
     def _known(self, key: _Key) -> SpeechChunk | None:
         """Return a phrase; who has no use for packets may be given one that was made for somebody else."""
-        *what, with_packets = key
-        for found in (key,) if with_packets else (key, (*what, True)):
+        provider, request, text, with_packets = key
+        for found in (key,) if with_packets else (key, (provider, request, text, True)):
             if phrase := self._phrases.get(found):
                 self._phrases.move_to_end(found)
                 return phrase

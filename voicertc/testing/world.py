@@ -353,7 +353,7 @@ class World:
         return self._agent(" ".join(reversed(words)))
 
 
-def _concerns(event: Event, reply_id: str) -> bool:
+def _concerns(event: Event | _Voiced, reply_id: str) -> bool:
     """Whether the event is what engine or playout tell of the reply."""
     is_theirs = not isinstance(event, events.ResponseCancelRequested)
     return is_theirs and getattr(event, "reply_id", None) == reply_id
