@@ -24,7 +24,7 @@ from voicertc.core.journal import entry_line, header_line
 from voicertc.core.options import ConversationOptions, SessionOptions
 from voicertc.errors import ProviderUnavailable
 
-ELSEWHERE = ("--set", "openai.base_url=http://127.0.0.1:9/v1")
+ELSEWHERE = ("--set", "openai.base_url=http://127.0.0.1:9/v1", "tts.engine=openai")
 """All three stages on a server that is never asked: a start-up without engines to load."""
 
 AGENT = """
@@ -131,9 +131,9 @@ class TestServing:
         assert (code, seconds < 3) == (0, True)
         assert re.fullmatch(CARRIES, server.lines.pop(4))
         assert server.lines[1:5] == [
-            "  hearing   pocketsphinx: on this machine",
-            "  thinking  offline: on this machine",
-            "  speaking  espeak: on this machine",
+            "  hearing   pocketsphinx (on this machine)",
+            "  thinking  offline (on this machine)",
+            "  speaking  espeak (on this machine)",
             "  Set OPENAI_API_KEY to hear, think and speak with OpenAI, or name an engine for each:",
         ]
         assert [child for child in children if Path(f"/proc/{child}").exists()] == []
@@ -147,9 +147,9 @@ class TestServing:
         assert re.fullmatch(CARRIES, server.lines.pop(4))
         assert [re.sub(r":\d{4,5}", ":PORT", line) for line in server.lines] == [
             f"voicertc {__version__} is ready: http://127.0.0.1:PORT/",
-            "  hearing   openai: gpt-transcribe at http://127.0.0.1:9/v1",
-            "  thinking  kitchen:agent: your agent",
-            "  speaking  openai: gpt-4o-mini-tts at http://127.0.0.1:9/v1",
+            "  hearing   openai-file gpt-transcribe at http://127.0.0.1:9/v1",
+            "  thinking  kitchen:agent (your agent)",
+            "  speaking  openai-speech gpt-4o-mini-tts at http://127.0.0.1:9/v1",
             "  Choose another engine for any of them:",
             "  --set stt.engine=… llm.engine=… tts.engine=…, or an agent of yours with --agent module:name",
         ]
@@ -159,7 +159,7 @@ class TestServing:
     def test_settings_come_from_file_variables_and_flags(self, serve: Serve, tmp_path: Path) -> None:
         (tmp_path / "my.yaml").write_text(
             "openai: {base_url: 'http://127.0.0.1:9/v1'}\nstt: {model: of-file}\n"
-            "tts: {model: of-file}\nlogging: {format: json}\n"
+            "tts: {engine: openai, model: of-file}\nlogging: {format: json}\n"
         )
         server = serve(
             "--config", "my.yaml", "--set", "tts.model=of-flag", "--base-path", "/voice",
@@ -172,9 +172,9 @@ class TestServing:
         hearing, _, speaking = server.lines[1:]
         assert ("of-file" in hearing, "of-flag" in speaking) == (True, True)
         assert server.stop()[0] == 0
-        opened, stopping = [json.loads(line) for line in server.errors().splitlines()]
-        assert opened["event"] == "udp_port_opened"
-        assert (stopping["event"], stopping["signal"]) == ("server_stopping", "SIGTERM")
+        told = {line["event"]: line for line in map(json.loads, server.errors().splitlines())}
+        assert "udp_port_opened" in told
+        assert told["server_stopping"]["signal"] == "SIGTERM"
 
     def test_self_signed_tls_serves_https_and_keeps_its_certificate(
         self, serve: Serve, tmp_path: Path
@@ -214,7 +214,7 @@ class TestServing:
         )
         url = server.url()
         line = server.read_until("thinking").string
-        assert re.match(r"  thinking  openai: NOT AVAILABLE: .*OPENAI_API_KEY", line)
+        assert re.match(r"  thinking  openai-responses NOT AVAILABLE: .*OPENAI_API_KEY", line)
         assert fetch(f"{url}healthz") == (200, {"status": "ok"})
         assert server.stop()[0] == 0
 

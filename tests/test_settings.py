@@ -16,6 +16,7 @@ from voicertc.rtc.peer import IceServer, RtcOptions
 from voicertc.rtc.turn_credentials import ClientIceServers
 from voicertc.settings import Settings
 from voicertc.settings.checks import BOUNDS
+from voicertc.settings.engines import installed
 from voicertc.settings.schema import all_paths, member_of
 
 EXAMPLE = Path(__file__).resolve().parent.parent / "voicertc.example.yaml"
@@ -180,10 +181,10 @@ server:
   base_path: voice/
   tls: true
 stt:
-  engine: opnai
+  engine: [openai, opnai]
   workers: 0
   workers: 1
-tts: loud
+vad: loud
 llm:
   api_key: 12345
 limits:
@@ -197,10 +198,11 @@ voice: x
         "server.base_path (my.yaml line 4): "
         "'voice/' must begin with a slash and end without one, like /voice",
         "server.tls (my.yaml line 5): True is not one of off, self-signed",
-        "stt.engine (my.yaml line 7): 'opnai' is not one of auto, openai, pocketsphinx; did you mean openai?",
+        "stt.engine (my.yaml line 7): 'opnai' is not one of auto, openai, openai-live, openai-file, "
+        "pocketsphinx; did you mean openai?",
         "stt.workers (my.yaml line 8): 0 is not within 1 to 64",
         "stt.workers (my.yaml line 9): stands here for the second time",
-        "my.yaml line 10: tts must hold 'key: value' lines",
+        "my.yaml line 10: vad must hold 'key: value' lines",
         "llm.api_key (my.yaml line 12): the value is not text; put it in quotes",
         "limits.max_calls (my.yaml line 14): 'many' is not a whole number",
         "limits.max_turn (my.yaml line 15): nan is not within 1 to 300",
@@ -401,14 +403,14 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 
 
 def test_variables_that_contradict_each_other_are_both_named() -> None:
-    environ = {"VOICERTC_STT__ENGINE": "openai", "VOICERTC_STT": "x"}
+    environ = {"VOICERTC_VAD__HANGOVER": "0.1", "VOICERTC_VAD": "x"}
     assert mistakes(environ=environ) == [
-        "stt.engine (VOICERTC_STT__ENGINE): contradicts VOICERTC_STT",
-        "stt (VOICERTC_STT): is a section; "
-        "its settings are engine, model, language, prompt, workers, api_key, base_url",
+        "vad.hangover (VOICERTC_VAD__HANGOVER): contradicts VOICERTC_VAD",
+        "vad (VOICERTC_VAD): is a section; "
+        "its settings are start_threshold, suspect_threshold, stop_threshold, hangover, gate_mode",
     ]
-    assert mistakes(environ={"VOICERTC_STT": "x", "VOICERTC_STT_": "y"})[-1].startswith(
-        "stt_ (VOICERTC_STT_):"
+    assert mistakes(environ={"VOICERTC_VAD": "x", "VOICERTC_VAD_": "y"})[-1].startswith(
+        "vad_ (VOICERTC_VAD_):"
     )
 
 
@@ -419,28 +421,132 @@ def test_no_sentence_is_written_in_pydantics_words() -> None:
             assert not re.search(r"input|validation|pydantic|dict|instance", " ".join(told), re.IGNORECASE)
 
 
+LIVE, FILE, SPHINX = ("openai-live",), ("openai-file",), ("pocketsphinx",)
+
+
+class TestEngines:
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "stt: {engine: [openai-file, pocketsphinx]}",
+            "stt: {engine: 'openai-file, pocketsphinx'}",
+            "stt: [openai-file, pocketsphinx]",
+            "stt: openai-file,pocketsphinx",
+            "stt: ${EARS}",
+        ],
+    )
+    def test_are_a_list_however_it_is_written(self, text: str, tmp_path: Path) -> None:
+        in_file = load(text, directory=tmp_path, environ={"EARS": "openai-file,pocketsphinx"})
+        assert in_file == load(flags={"stt.engine": FILE + SPHINX})
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("VOICERTC_STT", "openai-file,pocketsphinx"),
+            ("VOICERTC_STT__ENGINE", "openai-file, pocketsphinx"),
+            ("VOICERTC_STT__ENGINE", '["openai-file", "pocketsphinx"]'),
+        ],
+    )
+    def test_can_be_a_variable(self, name: str, value: str) -> None:
+        assert load(environ={name: value}).stt.engine == FILE + SPHINX
+
+    def test_can_be_a_flag_and_the_longer_name_counts(self) -> None:
+        assert load(flags={"stt": "pocketsphinx"}).stt.engine == SPHINX
+        assert load(flags={"stt": ["pocketsphinx"]}).stt.engine == SPHINX
+        environ = {"VOICERTC_STT": "pocketsphinx", "VOICERTC_STT__ENGINE": "openai-file"}
+        assert load(environ=environ).stt.engine == FILE
+
+    def test_beside_the_short_form_other_keys_come_from_elsewhere(self, tmp_path: Path) -> None:
+        settings = load("stt: openai-file", directory=tmp_path, environ={"VOICERTC_STT__LANGUAGE": "en"})
+        assert (settings.stt.engine, settings.stt.language) == (FILE, "en")
+
+    @pytest.mark.parametrize(
+        ("names", "problem"),
+        [
+            ([], "names no engine; leave the key out for auto"),
+            ("auto,espeak", "auto stands alone, for it is a list by itself"),
+            ("espeak,espeak", "names an engine twice"),
+            (
+                "openai,espaek",
+                "'espaek' is not one of auto, openai, openai-reader, openai-speech, espeak; "
+                "did you mean espeak?",
+            ),
+        ],
+    )
+    def test_that_make_no_sense_are_told(self, names: object, problem: str) -> None:
+        assert mistakes(flags={"tts.engine": names}) == [f"tts.engine (flag): {problem}"]
+
+    def test_that_could_never_stand_in_are_told(self) -> None:
+        flags: dict[str, object] = {
+            "tts.engine": "openai,espeak",
+            "tts.first_timeout": 5,
+            "stt.first_timeout": 5,
+        }
+        assert mistakes(flags={**flags, "limits.final_timeout": 5, "limits.reply_timeout": 5}) == [
+            "tts.first_timeout (flag): must be shorter than limits.reply_timeout, "
+            "or no other engine has time to stand in"
+        ]
+
+    def test_of_installed_packages_are_known_by_name(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        info = tmp_path / "some_voices-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: some-voices\nVersion: 1.0\n")
+        (info / "entry_points.txt").write_text("[voicertc.tts]\nbells = bells:voice\nespeak = bells:voice\n")
+        monkeypatch.syspath_prepend(str(tmp_path))
+        assert load(flags={"tts.engine": "bells,espeak"}).engines("tts") == ("bells", "espeak")
+        assert list(installed("tts")) == ["bells"]
+        (told,) = mistakes(flags={"tts.engine": "bell"})
+        assert told.endswith("openai-speech, espeak, bells; did you mean bells?")
+
+
 class TestChoosingOpenAI:
-    def engines(self, **environ: str) -> list[str]:
+    def engines(self, **environ: str) -> list[tuple[str, ...]]:
         settings = load(environ=environ)
-        return [settings.engine("stt"), settings.engine("llm"), settings.engine("tts")]
+        return [settings.engines("stt"), settings.engines("llm"), settings.engines("tts")]
 
     def test_without_a_key_everything_runs_here(self) -> None:
-        assert self.engines() == ["pocketsphinx", "offline", "espeak"]
+        assert self.engines() == [SPHINX, ("offline",), ("espeak",)]
 
     @pytest.mark.parametrize("name", ["OPENAI_API_KEY", "VOICERTC_OPENAI__API_KEY"])
     def test_a_key_switches_all_three(self, name: str) -> None:
-        assert self.engines(**{name: "sk-x"}) == ["openai"] * 3
+        assert self.engines(**{name: "sk-x"}) == [
+            LIVE + FILE,
+            ("openai-responses",),
+            ("openai-reader", "espeak"),
+        ]
 
     def test_so_does_the_url_of_a_compatible_server(self) -> None:
-        assert self.engines(OPENAI_BASE_URL="http://127.0.0.1:9/v1") == ["openai"] * 3
+        assert self.engines(OPENAI_BASE_URL="http://127.0.0.1:9/v1") == [
+            FILE,
+            ("openai-chat",),
+            ("openai-speech", "espeak"),
+        ]
+
+    def test_a_region_of_openais_is_openai(self) -> None:
+        regional = {"OPENAI_BASE_URL": "https://eu.api.openai.com/v1", "OPENAI_API_KEY": "sk-x"}
+        assert self.engines(**regional)[0] == LIVE + FILE
+
+    def test_where_espeak_is_not_installed_nothing_stands_in(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def no_library(name: str) -> None:
+            raise OSError(f"{name}: cannot open shared object file")
+
+        monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+        monkeypatch.setattr("ctypes.CDLL", no_library)
+        assert self.engines(OPENAI_API_KEY="sk-x")[2] == ("openai-reader",)
 
     def test_each_stage_can_be_chosen_by_name(self) -> None:
         engines = self.engines(OPENAI_API_KEY="sk-x", VOICERTC_STT__ENGINE="pocketsphinx")
-        assert engines == ["pocketsphinx", "openai", "openai"]
-        assert self.engines(VOICERTC_LLM__ENGINE="openai") == ["pocketsphinx", "openai", "espeak"]
+        assert engines == [SPHINX, ("openai-responses",), ("openai-reader", "espeak")]
+        assert self.engines(VOICERTC_LLM__ENGINE="openai")[1] == ("openai-responses",)
+
+    def test_openai_and_what_it_stands_for_are_asked_once(self) -> None:
+        assert self.engines(VOICERTC_STT="openai,openai-live,openai-file")[0] == LIVE + FILE
 
     def test_a_key_for_one_stage_switches_that_one(self) -> None:
-        assert self.engines(VOICERTC_TTS__API_KEY="sk-x") == ["pocketsphinx", "offline", "openai"]
+        engines = self.engines(VOICERTC_TTS__API_KEY="sk-x")
+        assert engines == [SPHINX, ("offline",), ("openai-reader", "espeak")]
 
     def test_a_stage_with_a_server_of_its_own_never_sends_it_the_common_key(self) -> None:
         settings = load(

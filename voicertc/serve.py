@@ -32,6 +32,7 @@ from .logs import event
 from .server.app import assemble
 from .services import Service
 from .settings import Settings
+from .settings.engines import STAGES
 from .tls import from_files, self_signed
 
 _log = logging.getLogger(__name__)
@@ -96,7 +97,8 @@ def _start_up_lines(
     lines = [f"voicertc {__version__} is ready: {' '.join(_urls(settings, listener))}"]
     lines += [_service_line(service) for service in endpoint.services]
     lines.append(f"  {'carries':<9} {endpoint.media}")
-    if not any(settings.engine(stage) == "openai" for stage in ("stt", "llm", "tts")):
+    engines = [name for stage in STAGES for name in settings.engines(stage)]
+    if not any(name.startswith("openai-") for name in engines):
         lines.append("  Set OPENAI_API_KEY to hear, think and speak with OpenAI, or name an engine for each:")
     else:
         lines.append("  Choose another engine for any of them:")
@@ -115,7 +117,7 @@ def _start_up_lines(
 
 
 def _service_line(service: Service) -> str:
-    return f"  {service.stage:<9} {service.name}: {service.detail}"
+    return f"  {service.stage:<9} {service.text}"
 
 
 def _urls(settings: Settings, listener: socket.socket) -> list[str]:

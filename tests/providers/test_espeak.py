@@ -21,8 +21,8 @@ from voicertc.providers.worker_engine import Cancelled, EngineUnavailable, Reque
 from voicertc.providers.worker_main import serve
 from voicertc.providers.worker_messages import CANCEL, Message, Pipe, encode
 from voicertc.providers.workers import PoolOptions
-
-from .contracts import LIMIT, LONG_TEXT, SENTENCE, TextToSpeechContract, speak, total
+from voicertc.testing.contracts.rules import LIMIT
+from voicertc.testing.contracts.text_to_speech import LONG_TEXT, SENTENCE, TextToSpeechContract, speak, total
 
 pytestmark = pytest.mark.engines
 

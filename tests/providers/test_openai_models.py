@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import re
 from datetime import date
+from pathlib import Path
 
+import openai
 import pytest
 
 from voicertc.providers.openai_access import OpenAIOptions
 from voicertc.providers.openai_client import OpenAIClient
-from voicertc.providers.openai_models import shutdown_notice
+from voicertc.providers.openai_models import SHUTDOWNS, shutdown_notice
 from voicertc.providers.openai_stage import OpenAIStage
 from voicertc.providers.openai_stt import OpenAISpeechToTextOptions
 from voicertc.providers.openai_tts import OpenAITextToSpeechOptions
@@ -34,6 +37,30 @@ def test_the_defaults_are_announced_but_for_the_one_without_a_successor() -> Non
     today = date(2026, 11, 20)
     assert shutdown_notice(OpenAISpeechToTextOptions().model, today) is None
     assert shutdown_notice(OpenAITextToSpeechOptions().model, today) is not None
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "shared/chat_model.py",
+        "audio/speech_model.py",
+        "realtime/realtime_session_create_request.py",
+        "realtime/audio_transcription.py",
+    ],
+)
+def test_every_end_that_the_sdk_announces_is_known(module: str) -> None:
+    """A newer SDK may announce more: then the table is out of date."""
+    text = (Path(openai.__file__).parent / "types" / module).read_text(encoding="utf-8")
+    words = " ".join(text.split())
+    announced = {
+        name: date.fromisoformat(day)
+        for names, day in re.findall(r'- ("[^:]*"): Announced shutdown date: ([\d-]{10})', words)
+        for name in re.findall(r'"([^"]+)"', names)
+    }
+    assert announced
+    assert {
+        name: day for name, day in announced.items() if day >= date(2026, 5, 1)
+    }.items() <= SHUTDOWNS.items()
 
 
 def test_another_servers_model_of_the_same_name_does_not_end() -> None:

@@ -12,9 +12,11 @@ from voicertc.audio.pcm import HEARING_RATE_HZ, Samples
 from voicertc.errors import ProviderBusy, ProviderCrashed, ProviderError, ProviderUnavailable
 from voicertc.providers.base import Final, RecognitionRequest, SpeechToText
 from voicertc.providers.openai_stt import OpenAISpeechToText, OpenAISpeechToTextOptions
+from voicertc.testing.contracts.sounds import audio, endless_audio, hear
+from voicertc.testing.contracts.speech_to_text import SpeechToTextContract
 from voicertc.testing.fake_openai import Cut, FakeOpenAI, Fault, Refuse, Scenario, Send, Stall, spoken
+from voicertc.testing.openai_scenario import API_KEY
 
-from .contracts import SpeechToTextContract, audio, endless_audio, hear
 from .openai_stages import LIMIT, all_left, started
 
 SPEECH = spoken("Twenty-five characters.", rate_hz=HEARING_RATE_HZ)
@@ -56,6 +58,10 @@ class TestContract(SpeechToTextContract):
             started(OpenAISpeechToText, OpenAISpeechToTextOptions(), fake) as recognizer,
         ):
             yield recognizer
+
+    @pytest.fixture
+    def planted_key(self) -> str:
+        return API_KEY
 
     @pytest.fixture
     def speech(self) -> Samples:

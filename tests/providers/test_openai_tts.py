@@ -24,9 +24,10 @@ from voicertc.providers.openai_tts import (
     split_text,
 )
 from voicertc.providers.secret import Secret
+from voicertc.testing.contracts.text_to_speech import TextToSpeechContract, speak
 from voicertc.testing.fake_openai import Cut, FakeOpenAI, Fault, Refuse, Scenario, Send, Stall, spoken
+from voicertc.testing.openai_scenario import API_KEY
 
-from .contracts import TextToSpeechContract, speak
 from .openai_stages import LIMIT, all_left, started
 
 TEXT = "Hello there."
@@ -67,6 +68,10 @@ class TestContract(TextToSpeechContract):
             started(OpenAITextToSpeech, OpenAITextToSpeechOptions(), fake) as voice,
         ):
             yield voice
+
+    @pytest.fixture
+    def planted_key(self) -> str:
+        return API_KEY
 
     async def test_what_was_cancelled_is_noticed_by_the_server(
         self, voice: TextToSpeech, fake: FakeOpenAI

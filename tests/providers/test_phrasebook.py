@@ -14,9 +14,8 @@ from voicertc.audio.pcm import PLAYOUT_FRAME, PLAYOUT_RATE_HZ
 from voicertc.errors import ProviderCrashed, ProviderTimeout
 from voicertc.providers.base import SpeechChunk, TextToSpeech, VoiceRequest, WordMark
 from voicertc.providers.phrasebook import Phrasebook
+from voicertc.testing.contracts.text_to_speech import TextToSpeechContract, speak, total
 from voicertc.testing.fakes import FakeVoice, voiced, word_starts
-
-from .contracts import TextToSpeechContract, speak, total
 
 REQUEST = VoiceRequest()
 

@@ -23,8 +23,9 @@ from voicertc.providers.pocketsphinx_engine import Pocketsphinx, confidence
 from voicertc.providers.worker_engine import Cancelled, EngineUnavailable, Request, RequestRefused
 from voicertc.providers.worker_messages import Message
 from voicertc.providers.workers import PoolOptions
-
-from .contracts import LIMIT, SpeechToTextContract, audio, hear
+from voicertc.testing.contracts.rules import LIMIT
+from voicertc.testing.contracts.sounds import audio, hear
+from voicertc.testing.contracts.speech_to_text import SpeechToTextContract
 
 pytestmark = pytest.mark.engines
 

@@ -15,7 +15,7 @@ from .. import languages
 from ..core.items import Role
 from ..core.replies import Cause, Usage
 from ..errors import ProviderCrashed
-from ..providers.base import AnswerRequest, LanguageModel, Message
+from ..providers.base import AnswerRequest, LanguageModel, Message, WarmedMind
 from .base import AgentPiece, AgentRequest
 from .chat_history import add, messages_from, recent
 from .spoken import SpokenText
@@ -84,6 +84,11 @@ class ChatAgent:
     async def close(self) -> None:
         """Close the language model."""
         await self._llm.close()
+
+    def warm(self) -> None:
+        """Have the language model ready."""
+        if isinstance(self._llm, WarmedMind):
+            self._llm.warm()
 
     async def reply(self, request: AgentRequest) -> AsyncGenerator[AgentPiece, None]:
         """Ask the model and yield its answer without markup; closing the generator cancels the model.

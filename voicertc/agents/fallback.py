@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Sequence
 
 from ..core.replies import Usage
+from ..providers.base import WarmedMind
 from ..providers.plan_b.chain import Chain, ChainReport, Clock
 from ..providers.plan_b.member import Member
 from ..providers.plan_b.probes import ProbeOptions
@@ -55,6 +56,12 @@ class FallbackAgent:
     async def close(self) -> None:
         """Close all; may be called twice."""
         await self.chain.close()
+
+    def warm(self) -> None:
+        """Have the one ready that would be asked now."""
+        agent: object = self.chain.current().provider
+        if isinstance(agent, WarmedMind):
+            agent.warm()
 
     def report(self) -> ChainReport:
         """Say how the agents fare."""

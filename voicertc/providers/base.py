@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from ..audio.pcm import PcmFrame, Samples
 from ..audio.speech_bounds import SpeechSign
@@ -197,6 +197,22 @@ class Recognizer(Protocol):
 
     async def close(self) -> None:
         """Free the connection; turns under way raise ``ProviderError``. May be called twice."""
+
+
+@runtime_checkable
+class WarmedVoice(Protocol):
+    """A voice that can open its connections before its first clause."""
+
+    def warm(self, request: VoiceRequest) -> None:
+        """Open what a clause will need, in the background; a call has begun."""
+
+
+@runtime_checkable
+class WarmedMind(Protocol):
+    """A language model, or an agent, that can open its connections before its first answer."""
+
+    def warm(self) -> None:
+        """Open what an answer will need, in the background; a call has begun."""
 
 
 class SpeechToText(Provider, Protocol):

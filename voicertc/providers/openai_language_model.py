@@ -103,6 +103,10 @@ class OpenAILanguageModel(OpenAIStage):
         await asyncio.gather(*self._endings, return_exceptions=True)
         await super().close()
 
+    def warm(self) -> None:
+        """Have a connection open."""
+        self.client.warm(self.model)
+
     async def stream(
         self, messages: Sequence[Message], request: AnswerRequest
     ) -> AsyncGenerator[AnswerPiece, None]:

@@ -59,6 +59,10 @@ class OpenAITextToSpeech(OpenAIStage):
         self._optional = OptionalFields("audio/speech")
         self._unknown_voices = UnknownVoices()
 
+    def warm(self, request: VoiceRequest) -> None:
+        """Have a connection open."""
+        self.client.warm(self.model)
+
     async def synthesize(self, text: str, request: VoiceRequest) -> AsyncGenerator[SpeechChunk, None]:
         """Speak ``text``; nothing at all if it holds neither letter nor digit."""
         words = sendable(text).strip()

@@ -6,9 +6,11 @@ flags ─┐
 env   ─┼─ layers.py: trees of values, each with its place ── settings.py: merged (pydantic-settings)
 file  ─┘  file.py: YAML and ${VAR}                             │
           schema.py: which keys there are                      ├─ mistakes.py: types, in plain words
-          sections.py: the keys themselves                     └─ checks.py: bounds and contradictions
+          sections.py: the keys themselves                     ├─ checks.py: bounds and contradictions
+                                                                └─ engines.py: which engines there are
 """
 
+from .engines import Stage
 from .sections import (
     AgentSection,
     AudioSection,
@@ -21,7 +23,7 @@ from .sections import (
     TtsSection,
     TurnDetectionSection,
 )
-from .settings import Settings, Stage
+from .settings import Settings
 
 __all__ = [
     "AgentSection",

@@ -19,6 +19,7 @@ from ..audio.synthesis import AMBIENT, THINKING
 from ..errors import SettingsError
 from ..rtc.ice import announced_addresses
 from ..rtc.turn_credentials import needs_credential
+from .engines import STAGES, find_engine_problem
 
 if TYPE_CHECKING:
     from .settings import Settings
@@ -34,6 +35,11 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "rtc.pause_after": (1, 120),
     "rtc.close_after": (1, 600),
     "stt.workers": (1, 64),
+    "stt.first_timeout": (0.1, 60),
+    "llm.temperature": (0, 2),  # OpenAI: /v1/responses, temperature
+    "llm.max_output_tokens": (16, 100_000),  # OpenAI: /v1/responses refuses fewer than 16
+    "llm.first_timeout": (0.1, 60),
+    "tts.first_timeout": (0.1, 60),
     "tts.rate_hz": (8_000, 48_000),
     "tts.speed": (0.25, 1.5),  # OpenAI Realtime: session.audio.output.speed
     "tts.workers": (1, 64),
@@ -51,6 +57,7 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "audio.thinking_volume": (0, 1),
     "audio.ambient_volume": (0, 1),
     "limits.max_calls": (1, 10_000),
+    "limits.max_requests": (1, 10_000),
     "limits.max_turn": (1, 300),
     "limits.final_timeout": (0.5, 60),
     "limits.reply_timeout": (1, 120),
@@ -197,6 +204,23 @@ def _sounds(settings: Settings) -> Iterator[Mistake]:
             yield key, problem
 
 
+def _engines(settings: Settings) -> Iterator[Mistake]:
+    for stage in STAGES:
+        if problem := find_engine_problem(stage, getattr(settings, stage).engine):
+            yield f"{stage}.engine", problem
+
+
+def _first_timeouts(settings: Settings) -> Iterator[Mistake]:
+    """A fall-back that is asked when nobody waits any more might as well not be there."""
+    limits = settings.limits
+    last = {"stt": "final_timeout", "llm": "reply_timeout", "tts": "reply_timeout"}
+    for stage in STAGES:
+        patience: float = getattr(settings, stage).first_timeout
+        if len(settings.engines(stage)) > 1 and patience >= getattr(limits, last[stage]):
+            problem = f"must be shorter than limits.{last[stage]}, or no other engine has time to stand in"
+            yield f"{stage}.first_timeout", problem
+
+
 def _language(settings: Settings) -> Iterator[Mistake]:
     language = settings.stt.language
     if language is not None and not _LANGUAGE.fullmatch(language):
@@ -237,6 +261,8 @@ def _is_address(text: str) -> bool:
 
 
 _VAD = tuple(key for key in BOUNDS if key.startswith("vad."))
+_ENGINES = tuple(f"{stage}.engine" for stage in STAGES)
+_FIRST_TIMEOUTS = tuple(f"{stage}.first_timeout" for stage in STAGES)
 _URLS = ("openai.base_url", "stt.base_url", "llm.base_url", "tts.base_url")
 
 _CHECKS: tuple[tuple[tuple[str, ...], Callable[[Settings], Iterator[Mistake]]], ...] = (
@@ -250,6 +276,8 @@ _CHECKS: tuple[tuple[tuple[str, ...], Callable[[Settings], Iterator[Mistake]]], 
     (("rtc.announced_address", "rtc.pause_after", "rtc.close_after"), _rtc),
     (("rtc.client_ice_servers", "rtc.turn_secret"), _client_ice_servers),
     (_VAD, _vad),
+    (_ENGINES, _engines),
+    ((*_ENGINES, *_FIRST_TIMEOUTS, "limits.final_timeout", "limits.reply_timeout"), _first_timeouts),
     (("stt.language",), _language),
     (("agent.import",), _agent_import),
     (("audio.thinking_sound", "audio.ambient_sound"), _sounds),

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from .layers import Layer, fill_in
-from .schema import Path, annotation_at, is_section
+from .schema import Path, annotation_at, is_section, value_path
 
 _BOOLEAN = "tag:yaml.org,2002:bool"
 
@@ -77,10 +77,18 @@ class _Reader:
                 self._complain(inner, key_node, "stands here for the second time")
             elif is_section(annotation_at(self._root, inner)):
                 if not _is_empty(value_node):  # else all its keys are commented out
-                    self.section(value_node, inner)
+                    self._section_or_choice(value_node, inner)
             else:
                 self._value(inner, value_node)
             seen.add(inner[-1])
+
+    def _section_or_choice(self, node: yaml.Node, path: Path) -> None:
+        """Read a section, or the one value that stands for it: ``stt: [openai, pocketsphinx]``."""
+        target = value_path(self._root, path)
+        if target == path or isinstance(node, yaml.MappingNode):
+            self.section(node, path)
+        else:
+            self._value(target, node)
 
     def _value(self, path: Path, node: yaml.Node) -> None:
         value = self._loader.construct_object(node, deep=True)

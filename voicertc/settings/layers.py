@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .schema import Path, annotation_at, is_sequence
+from .schema import Path, annotation_at, is_sequence, value_path
 
 PREFIX = "VOICERTC_"
 _TESTS_PREFIX = "VOICERTC_TEST_"
@@ -33,7 +33,10 @@ class Layer:
     mistakes: list[str] = field(default_factory=list)
 
     def put(self, path: Path, value: object, origin: str) -> None:
-        """Set the value at ``path``; one that stands where a section should be is kept, and found later."""
+        """Set the value at ``path``; one that stands where a section should be is kept, and found later.
+
+        The last one counts: a variable of ours after another program's, ``stt.engine`` after ``stt``.
+        """
         node = self.values
         for depth, part in enumerate(path[:-1], start=1):
             inner = node.setdefault(part, {})
@@ -49,6 +52,7 @@ class Layer:
 
     def put_text(self, path: Path, text: str, origin: str, root: type) -> None:
         """Set the value that ``text`` stands for: ``null``, a list with commas or in JSON, or the text."""
+        path = value_path(root, path)
         if text == "null":
             self.put(path, None, origin)
         elif not is_sequence(annotation_at(root, path)):
@@ -89,7 +93,7 @@ def read_flags(flags: Mapping[str, object], root: type) -> Layer:
         if isinstance(value, str):
             layer.put_text(path, value, "flag", root)
         elif value is not None:
-            layer.put(path, value, "flag")
+            layer.put(value_path(root, path), value, "flag")
     return layer
 
 

@@ -12,6 +12,9 @@ from pydantic import BaseModel
 Path = tuple[str, ...]
 """A key's place, like ``("server", "port")``; ``server.port`` for people."""
 
+_CHOICE = "engine"
+"""The key that a section's value is, where one is written in place of the section."""
+
 
 @cache
 def keys_of(section: type) -> dict[str, object]:
@@ -38,6 +41,13 @@ def annotation_at(root: type, path: Path) -> object | None:
             return None
         annotation = keys_of(annotation).get(part)
     return annotation
+
+
+def value_path(root: type, path: Path) -> Path:
+    """Return where a value written at ``path`` belongs: ``stt: openai`` stands for ``stt.engine: openai``."""
+    section = annotation_at(root, path)
+    is_choice = isinstance(section, type) and is_section(section) and _CHOICE in keys_of(section)
+    return (*path, _CHOICE) if is_choice else path
 
 
 def all_paths(root: type, prefix: Path = ()) -> Iterator[tuple[Path, object]]:

@@ -34,6 +34,9 @@ def _several(value: object) -> object:
 FilePath = Annotated[Path, BeforeValidator(_expanded)]
 """A path in which ``~`` is the user's home, as in a shell."""
 
+Engines = Annotated[tuple[str, ...], BeforeValidator(_several)]
+"""Names of engines, best first; one alone, or several with commas, may be written as a text."""
+
 Key = Annotated[InstanceOf[Secret], BeforeValidator(_hidden)]
 """A key, hidden from the moment it is read."""
 
@@ -92,7 +95,7 @@ class RtcSection(BaseModel):
 
 
 class OpenAISection(BaseModel):
-    """The account or compatible server that stages with the engine openai use."""
+    """The account or compatible server that stages with an engine of OpenAI's use."""
 
     model_config = STRICT
 
@@ -107,10 +110,14 @@ class SttSection(BaseModel):
 
     model_config = STRICT
 
-    engine: Literal["auto", "openai", "pocketsphinx"] = "auto"
-    """Who hears; auto is openai if a key or base URL is known, else pocketsphinx on this machine."""
-    model: str = "gpt-transcribe"
-    """Model that openai transcribes with."""
+    engine: Engines = ("auto",)
+    """Who hears: openai, openai-live, openai-file, pocketsphinx or installed ones, best first; the others
+    stand in when it fails. auto is openai if a key or base URL is known, else pocketsphinx."""
+    model: str = "auto"
+    """Model that the first of OpenAI's engines transcribes with; auto is the engine's own default."""
+    first_timeout: float = 1.5
+    """Seconds from the end of a turn to its text, for an engine with another behind it: the slowest good
+    service's p99 is 1.7, and the next one needs the rest of the 3 s in which a caller is answered."""
     language: str | None = None
     """ISO 639-1 code of what callers speak; null lets the model find out."""
     prompt: str = ""
@@ -128,10 +135,17 @@ class LlmSection(BaseModel):
 
     model_config = STRICT
 
-    engine: Literal["auto", "openai", "offline"] = "auto"
-    """Who answers; auto is openai if a key or base URL is known, else the built-in agent."""
-    model: str = "gpt-6-luna"
-    """Model that openai answers with."""
+    engine: Engines = ("auto",)
+    """Who answers: openai, openai-responses, openai-chat, offline or installed ones, best first; the others
+    stand in when it fails. auto is openai if a key or base URL is known, else the built-in agent."""
+    model: str = "auto"
+    """Model that the first of OpenAI's engines answers with; auto is the engine's own default."""
+    temperature: float | None = None
+    """How freely it chooses its words, 0 to 2; null leaves it to the model. Those that think take none."""
+    max_output_tokens: int = 800
+    """Tokens of an answer at most, about five minutes of speech: a bound, not a wish."""
+    first_timeout: float = 2.0
+    """Seconds until the first word, for an engine with another behind it: four times the usual."""
     api_key: Key | None = None
     """Key for this stage only; null is openai.api_key."""
     base_url: str | None = None
@@ -143,10 +157,16 @@ class TtsSection(BaseModel):
 
     model_config = STRICT
 
-    engine: Literal["auto", "openai", "espeak"] = "auto"
-    """Who speaks; auto is openai if a key or base URL is known, else espeak-ng on this machine."""
-    model: str = "gpt-4o-mini-tts"
-    """Model that openai speaks with."""
+    engine: Engines = ("auto",)
+    """Who speaks: openai, openai-reader, openai-speech, espeak or installed ones, best first; the others
+    stand in when it fails. auto is openai, then espeak, if a key or base URL is known, else espeak."""
+    model: str = "auto"
+    """Model that the first of OpenAI's engines speaks with; auto is the engine's own default."""
+    first_timeout: float = 1.2
+    """Seconds until a clause's first sound, for an engine with another behind it: several times the usual."""
+    cache: bool = True
+    """Whether clauses that were spoken are kept in memory, a bounded number, and shared by all calls; false
+    where nothing that was said may outlive its call."""
     rate_hz: int = 24_000
     """Samples per second of the sound that openai.base_url returns; OpenAI's own is 24000."""
     voice: str = "default"
@@ -234,6 +254,9 @@ class LimitsSection(BaseModel):
     """Seconds after which a turn is ended although the user still speaks: recognizers need a bound."""
     final_timeout: float = 6.0
     """Seconds to wait for the final transcript after a turn: more than the slowest service's p99."""
+    max_requests: int = 64
+    """Requests at a time that one provider is sent; the next ones wait for half a second, then the engine
+    behind it is asked. A call has at most three, and services limit how many an account may have."""
     reply_timeout: float = 12.0
     """Seconds until the first sound of a reply; later the user hears an apology instead."""
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field, ValidationError
 from pydantic.fields import FieldInfo
@@ -28,18 +28,18 @@ from ..core.options import (
 )
 from ..errors import SettingsError
 from ..logs import LoggingOptions
+from ..providers.openai_address import at_openai
 from ..providers.secret import Secret
 from ..rtc.peer import RtcOptions
 from ..rtc.turn_credentials import ClientIceServers
 from . import sections
 from .checks import find_mistakes
+from .engines import Stage, automatic, of_openai
 from .file import read_file
 from .layers import Layer, read_environment, read_flags
 from .mistakes import place, sentence
 from .schema import Path as KeyPath
 from .schema import annotation_at, is_section
-
-Stage = Literal["stt", "llm", "tts"]
 
 
 class Settings(BaseSettings):
@@ -101,14 +101,16 @@ class Settings(BaseSettings):
         """Read nothing behind the caller's back: ``load`` puts the sources in."""
         return (init_settings,)
 
-    def engine(self, stage: Stage) -> str:
-        """Return the engine a stage uses, ``auto`` decided: openai as soon as there is access to it."""
-        section = getattr(self, stage)
-        if section.engine != "auto":
-            return str(section.engine)
+    def engines(self, stage: Stage) -> tuple[str, ...]:
+        """Return the engines of a stage, best first, with ``auto`` and ``openai`` decided."""
+        names: tuple[str, ...] = getattr(self, stage).engine
         key, base_url = self.openai_access(stage)
-        local = {"stt": "pocketsphinx", "llm": "offline", "tts": "espeak"}
-        return "openai" if key or base_url else local[stage]
+        is_openai = at_openai(base_url)
+        if names == ("auto",):
+            has_access = key is not None or base_url is not None
+            names = automatic(stage, has_access=has_access, is_openai=is_openai)
+        named = (of_openai(stage, is_openai=is_openai) if name == "openai" else name for name in names)
+        return tuple(dict.fromkeys(named))
 
     def openai_access(self, stage: Stage) -> tuple[Secret | None, str | None]:
         """Return key and base URL for a stage: its own, else those of the section ``openai``.
@@ -184,6 +186,8 @@ class Settings(BaseSettings):
                 not_heard=language.not_heard,
                 busy=language.busy,
                 apology=language.apology,
+                waiting=language.waiting,
+                still_waiting=language.still_waiting,
             ),
             backchannels=language.backchannels,
         )

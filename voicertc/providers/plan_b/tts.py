@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
-from ..base import SpeechChunk, TextToSpeech, VoiceRequest
+from ..base import SpeechChunk, TextToSpeech, VoiceRequest, WarmedVoice
 from .chain import Chain, ChainReport, Clock
 from .member import Member
 from .probes import ProbeOptions
@@ -45,6 +45,12 @@ class FallbackTextToSpeech:
     async def close(self) -> None:
         """Close all; may be called twice."""
         await self.chain.close()
+
+    def warm(self, request: VoiceRequest) -> None:
+        """Have the one ready that would be asked now."""
+        voice: object = self.chain.current().provider
+        if isinstance(voice, WarmedVoice):
+            voice.warm(request)
 
     def report(self) -> ChainReport:
         """Say how the voices fare."""
