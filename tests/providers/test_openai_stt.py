@@ -2,15 +2,16 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
+from dataclasses import replace
 from itertools import repeat
 
 import numpy as np
 import pytest
 
-from voicertc.audio.pcm import HEARING_RATE_HZ, Samples
+from voicertc.audio.pcm import HEARING_RATE_HZ, PcmFrame, Samples
 from voicertc.errors import ProviderBusy, ProviderCrashed, ProviderError, ProviderUnavailable
-from voicertc.providers.base import Final, RecognitionRequest, SpeechToText
+from voicertc.providers.base import Final, HeardPiece, RecognitionRequest, SpeechToText, Used
 from voicertc.providers.openai_stt import OpenAISpeechToText, OpenAISpeechToTextOptions
 from voicertc.testing.contracts.sounds import audio, endless_audio, hear
 from voicertc.testing.contracts.speech_to_text import SpeechToTextContract
@@ -26,6 +27,14 @@ REQUEST = RecognitionRequest()
 def transcript(samples: Samples) -> str:
     """What the contract's sounds say: the tone has words, silence has none."""
     return "Hello, two words." if np.abs(samples.astype(int)).max() > 1000 else ""
+
+
+async def said(
+    recognizer: SpeechToText, source: AsyncIterator[PcmFrame], request: RecognitionRequest
+) -> list[HeardPiece]:
+    """What was heard, without what it has cost."""
+    pieces = await hear(recognizer, source, request)
+    return [replace(piece, used=None) if isinstance(piece, Final) else piece for piece in pieces]
 
 
 class TestContract(SpeechToTextContract):
@@ -79,7 +88,7 @@ class TestContract(SpeechToTextContract):
 async def test_a_turn_is_one_request_with_just_what_was_said() -> None:
     async with FakeOpenAI(Scenario(transcripts=[" Hello there. "], languages=("de",))) as fake:
         async with started(OpenAISpeechToText, OpenAISpeechToTextOptions(), fake) as recognizer:
-            assert await hear(recognizer, audio(SPEECH), REQUEST) == [Final("Hello there.", language="de")]
+            assert await said(recognizer, audio(SPEECH), REQUEST) == [Final("Hello there.", language="de")]
         (request,) = fake.requests_to("transcriptions")
         assert request.fields == {"model": "gpt-transcribe", "response_format": "json"}
         assert request.rate_hz == HEARING_RATE_HZ
@@ -108,9 +117,9 @@ async def test_nothing_is_sent_for_what_is_too_short_to_be_a_word() -> None:
         started(OpenAISpeechToText, OpenAISpeechToTextOptions(), fake) as recognizer,
     ):
         for n in (0, 1, 1599):
-            assert await hear(recognizer, audio(SPEECH[:n]), REQUEST) == [Final("")]
+            assert await said(recognizer, audio(SPEECH[:n]), REQUEST) == [Final("")]
         assert fake.requests_to("transcriptions") == ()
-        assert await hear(recognizer, audio(SPEECH[:1600]), REQUEST) == [Final("Hello there.", language="en")]
+        assert await said(recognizer, audio(SPEECH[:1600]), REQUEST) == [Final("Hello there.", language="en")]
 
 
 async def test_a_turn_without_end_is_heard_out_and_sent_in_part() -> None:
@@ -131,7 +140,7 @@ async def test_a_description_of_silence_is_no_words(text: str) -> None:
         FakeOpenAI(Scenario(transcripts=[text], languages=())) as fake,
         started(OpenAISpeechToText, OpenAISpeechToTextOptions(), fake) as recognizer,
     ):
-        assert await hear(recognizer, audio(SPEECH), REQUEST) == [Final("")]
+        assert await said(recognizer, audio(SPEECH), REQUEST) == [Final("")]
 
 
 async def test_a_server_that_does_not_know_a_field_is_asked_without_it() -> None:
@@ -141,7 +150,7 @@ async def test_a_server_that_does_not_know_a_field_is_asked_without_it() -> None
         started(OpenAISpeechToText, options, fake) as recognizer,
     ):
         for _ in range(2):
-            assert await hear(recognizer, audio(SPEECH), REQUEST) == [Final("Hello there.", language="en")]
+            assert await said(recognizer, audio(SPEECH), REQUEST) == [Final("Hello there.", language="en")]
         requests = fake.requests_to("transcriptions")
         assert [("prompt" in request.fields, request.status) for request in requests] == [
             (True, 400),
@@ -182,7 +191,7 @@ async def test_a_language_in_another_form_is_passed_over(languages: object) -> N
         FakeOpenAI(Scenario(faults={"transcriptions": [Send(body, "application/json")]})) as fake,
         started(OpenAISpeechToText, OpenAISpeechToTextOptions(), fake) as recognizer,
     ):
-        assert await hear(recognizer, audio(SPEECH), REQUEST) == [Final("Hi.")]
+        assert await said(recognizer, audio(SPEECH), REQUEST) == [Final("Hi.")]
 
 
 async def test_one_failure_is_not_noticed() -> None:
@@ -190,7 +199,7 @@ async def test_one_failure_is_not_noticed() -> None:
         FakeOpenAI(Scenario(faults={"transcriptions": [Refuse(503)]})) as fake,
         started(OpenAISpeechToText, OpenAISpeechToTextOptions(), fake) as recognizer,
     ):
-        assert await hear(recognizer, audio(SPEECH), REQUEST) == [Final("Hello there.", language="en")]
+        assert await said(recognizer, audio(SPEECH), REQUEST) == [Final("Hello there.", language="en")]
         assert [request.outcome for request in fake.requests_to("transcriptions")] == ["failed", "answered"]
 
 
@@ -229,3 +238,13 @@ async def test_the_connection_is_opened_while_the_user_speaks() -> None:
         assert fake.requests_to("transcriptions") == ()
         turn.cancel()
         await asyncio.gather(turn, return_exceptions=True)
+
+
+async def test_what_the_service_counts_is_told() -> None:
+    async with (
+        FakeOpenAI() as fake,
+        started(OpenAISpeechToText, OpenAISpeechToTextOptions(), fake) as recognizer,
+    ):
+        (final,) = await hear(recognizer, audio(SPEECH), REQUEST)
+        assert isinstance(final, Final)
+        assert final.used == Used("openai", "gpt-transcribe", seconds=len(SPEECH) / HEARING_RATE_HZ)

@@ -236,7 +236,7 @@ class EachTurn:
         self.recognize = recognize
 
     async def close(self) -> None:
-        """Nothing to free."""
+        """Nothing to free; turns under way go on to their end."""
 
 
 class TextToSpeech(Provider, Protocol):

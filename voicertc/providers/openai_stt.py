@@ -17,10 +17,12 @@ import numpy as np
 import openai
 import soundfile
 from openai.types.audio import Transcription
+from openai.types.audio.transcription import UsageDuration, UsageTokens
 
 from ..audio.pcm import HEARING_RATE_HZ, PcmFrame, Samples
+from ..core.replies import Usage
 from ..errors import ProviderCrashed, ProviderError
-from .base import EachTurn, Final, HeardPiece, RecognitionRequest, Recognizer
+from .base import EachTurn, Final, HeardPiece, RecognitionRequest, Recognizer, Used
 from .openai_access import NAME
 from .openai_client import OpenAIClient
 from .openai_fields import OptionalFields, RequestFields
@@ -92,7 +94,7 @@ class OpenAISpeechToText(OpenAIStage):
         samples = await self._collect(audio)
         if len(samples) < MIN_AUDIO * HEARING_RATE_HZ:
             return Final("")
-        return _final(await self._transcribe(_wav(samples), request))
+        return _final(await self._transcribe(_wav(samples), request), self.model)
 
     async def _collect(self, audio: AsyncIterator[PcmFrame]) -> Samples:
         """Return the turn's sound, ``(n,)`` at 16 kHz, no longer than ``max_turn``."""
@@ -129,7 +131,7 @@ class OpenAISpeechToText(OpenAIStage):
         await self._send(api, _wav(silence), self._optional.of_request({}))
 
 
-def _final(answer: object) -> Final:
+def _final(answer: object, model: str) -> Final:
     """Read the endpoint's answer; the SDK passes on whatever a server sends, typed or not."""
     text: object = answer.text if isinstance(answer, Transcription) else None
     if not isinstance(answer, Transcription) or not isinstance(text, str):
@@ -137,7 +139,21 @@ def _final(answer: object) -> Final:
     languages: object = answer.languages
     code: object = getattr(languages[0], "code", None) if isinstance(languages, list) and languages else None
     heard = "" if _NO_WORDS.fullmatch(text) else text.strip()
-    return Final(heard, language=code if isinstance(code, str) else None)
+    return Final(heard, language=code if isinstance(code, str) else None, used=_used(answer.usage, model))
+
+
+def _used(usage: object, model: str) -> Used | None:
+    """Read what was counted: seconds, or tokens; some servers count nothing."""
+    match usage:
+        case UsageDuration():
+            return Used(NAME, model, seconds=usage.seconds)
+        case UsageTokens():
+            details = usage.input_token_details
+            audio = (details.audio_tokens if details else None) or 0
+            tokens = Usage(usage.input_tokens, usage.output_tokens, input_audio_tokens=audio, provider=NAME)
+            return Used(NAME, model, tokens=tokens)
+        case _:
+            return None
 
 
 def _wav(samples: Samples) -> bytes:

@@ -15,7 +15,7 @@ from openai.types.audio.speech_create_params import Voice
 
 from ..audio.pcm import PLAYOUT_RATE_HZ, Samples
 from ..errors import ProviderCrashed
-from .base import SpeechChunk, VoiceRequest
+from .base import SpeechChunk, Used, VoiceRequest
 from .openai_access import NAME
 from .openai_client import OpenAIClient, StreamedResponse
 from .openai_fields import OptionalFields, RequestFields, UnknownVoices
@@ -76,15 +76,18 @@ class OpenAITextToSpeech(OpenAIStage):
     async def _speak(self, text: str, request: VoiceRequest) -> AsyncGenerator[SpeechChunk, None]:
         """Speak what one request can hold."""
         patience = Patience(NAME, first=self.options.first_audio_timeout, idle=self.options.idle_timeout)
-        is_silent = True
+        n_samples = 0
         async with aclosing(self._sound(text, request, patience)) as sound:
             async for samples in sound:
+                n_samples += len(samples)
                 for start in range(0, len(samples), MAX_CHUNK):
                     patience.something_came()
-                    is_silent = False
                     yield SpeechChunk(samples[start : start + MAX_CHUNK])
-        if is_silent:
+        if not n_samples:
             raise ProviderCrashed(f"{NAME} sent no sound", provider=NAME)
+        # The service counts nothing aloud; characters are what it is paid by.
+        used = Used(NAME, self.model, seconds=n_samples / PLAYOUT_RATE_HZ, characters=len(text))
+        yield SpeechChunk(samples[:0], used=used)
 
     async def _sound(
         self, text: str, request: VoiceRequest, patience: Patience
