@@ -330,8 +330,8 @@ async def test_a_tenth_of_a_second_is_sent() -> None:
 async def test_a_final_that_comes_late_is_the_words_so_far_and_is_not_the_next_turns() -> None:
     texts = ["First the long words.", "Second."]
     async with (
-        FakeOpenAI(scenario(texts, completion_delays=(0.6, 0.0))) as fake,
-        started(fake, final_timeout=0.2) as recognizer,
+        FakeOpenAI(scenario(texts, completion_delays=(1.2, 0.0))) as fake,
+        started(fake, final_timeout=0.5) as recognizer,
     ):
         attention = recognizer.attend(REQUEST)
         first = final_of(await hear_turn(attention, audio(np.tile(SPEECH, 2)), REQUEST))
@@ -367,9 +367,9 @@ async def test_a_final_that_never_comes_is_the_words_so_far(fault: Fault) -> Non
 
 async def test_a_socket_that_says_nothing_is_a_timeout_and_the_next_turn_has_a_new_one() -> None:
     day = scenario(faults=[Stall(after=2)])
-    async with FakeOpenAI(day) as fake, started(fake, final_timeout=0.2) as recognizer:
+    async with FakeOpenAI(day) as fake, started(fake, final_timeout=0.5) as recognizer:
         attention = recognizer.attend(REQUEST)
-        with pytest.raises(ProviderTimeout, match=r"0\.2 s"):
+        with pytest.raises(ProviderTimeout, match=r"0\.5 s"):
             await hear_turn(attention, audio(SPEECH), REQUEST)
         assert final_of(await hear_turn(attention, audio(SPEECH), REQUEST)).text == TEXT
         assert len(fake.sockets) == 2

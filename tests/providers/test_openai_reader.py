@@ -412,7 +412,7 @@ async def test_a_response_that_goes_wrong(
 ) -> None:
     async with (
         FakeOpenAI(scenario(responses=[fault])) as fake,
-        started(fake, first_audio_timeout=0.3, idle_timeout=0.3) as voice,
+        started(fake, first_audio_timeout=0.7, idle_timeout=0.7) as voice,
     ):
         with pytest.raises(kind) as caught:
             await speak(voice, TEXT)

@@ -278,3 +278,44 @@ async def test_others_have_their_turn_while_a_long_text_is_encoded() -> None:
     ticker.cancel()
     assert most <= 10  # some 0.5 ms
     assert turns >= 240_000 // PLAYOUT_FRAME // 10 - 1
+
+
+async def pieces_of(
+    book: Phrasebook, voice: TextToSpeech, request: VoiceRequest, *, with_packets: bool = True
+) -> list[SpeechChunk]:
+    """What is spoken of "Sorry."."""
+    return [chunk async for chunk in book.speak(voice, "Sorry.", request, with_packets=with_packets)]
+
+
+async def test_an_apology_is_said_in_any_voice_there_is() -> None:
+    book, gone = Phrasebook(), ChunkVoice(error=ProviderCrashed("gone", provider="fake"))
+    known = await pieces_of(book, FakeVoice(first_audio=0.0), VoiceRequest("anna"))
+    said = await pieces_of(book, gone, VoiceRequest("otto"))
+    assert total(said) == total(known)
+    with pytest.raises(ProviderCrashed):
+        await pieces_of(Phrasebook(), gone, VoiceRequest("otto"))
+
+
+async def test_what_broke_off_in_the_middle_is_not_begun_anew_in_another_voice() -> None:
+    book = Phrasebook()
+    await pieces_of(book, FakeVoice(first_audio=0.0), VoiceRequest("anna"))
+    broken = ChunkVoice(SpeechChunk(voiced("Sorry.")), error=ProviderCrashed("broke", provider="fake"))
+    with pytest.raises(ProviderCrashed):
+        await pieces_of(book, broken, VoiceRequest("otto"))
+
+
+async def test_a_stand_ins_sound_is_not_kept_as_the_voices_own() -> None:
+    book = Phrasebook()
+    voice = ChunkVoice(SpeechChunk(voiced("Sorry."), is_substitute=True))
+    await pieces_of(book, voice, REQUEST)
+    await pieces_of(book, voice, REQUEST)
+    assert voice.texts == ["Sorry."] * 2  # the voice is asked again
+    gone = ChunkVoice(error=ProviderCrashed("gone", provider="fake"))
+    assert total(await pieces_of(book, gone, REQUEST))  # and what stood in is there when nobody else is
+
+
+async def test_who_has_no_use_for_packets_is_given_what_was_made_with_them() -> None:
+    book, voice = Phrasebook(), FakeVoice(first_audio=0.0)
+    await pieces_of(book, voice, REQUEST)
+    await pieces_of(book, voice, REQUEST, with_packets=False)
+    assert voice.texts == ["Sorry."]

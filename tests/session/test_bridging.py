@@ -178,3 +178,37 @@ def test_a_short_clause_is_voiced_once_where_a_book_is_kept() -> None:
         await stage.session.close()
 
     run(main)
+
+
+def test_what_an_agent_said_before_it_failed_is_spoken_and_kept() -> None:
+    async def main() -> None:
+        agent = PieceAgent(["It is", RuntimeError("no")]).agent
+        stage = await asked(Stage(["hello"], agent=agent, setup=SETUP), until=10.0)
+        assert stage.line.history[1:] == [("assistant", "It is"), ("assistant", Phrases().apology)]
+        await stage.session.close()
+
+    run(main)
+
+
+class HaltingVoice(FakeVoice):
+    """Stops in the middle of a clause, not long enough to be given up."""
+
+    async def synthesize(self, text: str, request: VoiceRequest) -> AsyncGenerator[SpeechChunk, None]:
+        halts = text.startswith("It is")
+        async for chunk in super().synthesize(text, request):
+            yield chunk
+            if halts:
+                await asyncio.sleep(2.4)
+                halts = False
+
+
+def test_no_filler_gets_into_the_middle_of_a_clause() -> None:
+    async def main() -> None:
+        agent = PieceAgent(["It is three o'clock now."]).agent
+        stage = Stage(["hello"], agent=agent, voice=HaltingVoice(), setup=SETUP)
+        await asked(stage, until=12.0)
+        assert stage.line.history[1:] == [("assistant", "It is three o'clock now.")]
+        assert len(stage.line.audible) == 2  # nothing was said in between
+        await stage.session.close()
+
+    run(main)

@@ -21,7 +21,7 @@ import numpy as np
 from ..audio.clips import ClipEncoder
 from ..audio.pcm import PLAYOUT_RATE_HZ
 from ..errors import ProviderError
-from .base import SpeechChunk, TextToSpeech, VoiceRequest, WordMark
+from .base import SpeechChunk, TextToSpeech, Used, VoiceRequest, WordMark
 
 _MAX_BYTES = 16 << 20
 """Five minutes of speech."""
@@ -132,22 +132,25 @@ async def _coded(chunks: AsyncGenerator[SpeechChunk, None]) -> AsyncGenerator[Sp
     """
     encoder = ClipEncoder()
     marks: tuple[WordMark, ...] = ()  # known, and waiting for a whole frame
+    used: Used | None = None
+    is_substitute = False
     async with aclosing(chunks):
         async for chunk in chunks:
             marks += chunk.marks
+            used, is_substitute = chunk.used or used, chunk.is_substitute
             if chunk.packets and encoder.is_between_frames:
-                yield SpeechChunk(chunk.samples, marks, chunk.packets)
+                yield SpeechChunk(chunk.samples, marks, chunk.packets, is_substitute=is_substitute)
                 marks = ()
                 continue
             for start in range(0, len(chunk.samples), _SLICE):
                 clip = encoder.feed(chunk.samples[start : start + _SLICE])
                 if clip.packets:
-                    yield SpeechChunk(clip.samples, marks, clip.packets)
+                    yield SpeechChunk(clip.samples, marks, clip.packets, is_substitute=is_substitute)
                     marks = ()
                     await asyncio.sleep(0)  # the voice may have all of it ready; others have their turn
     tail = encoder.flush()
-    if marks or tail.packets:
-        yield SpeechChunk(tail.samples, marks, tail.packets)
+    if marks or tail.packets or used:
+        yield SpeechChunk(tail.samples, marks, tail.packets, used, is_substitute)
 
 
 def _size(phrase: SpeechChunk) -> int:
