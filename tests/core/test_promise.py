@@ -113,6 +113,15 @@ def test_who_speaks_is_not_spoken_over_by_a_filler() -> None:
     assert world.times_of(commands.FillReply) == []
 
 
+def test_who_may_not_interrupt_is_not_spoken_over_by_a_filler_either() -> None:
+    polite = SessionOptions(turn_detection=TurnDetection(interrupt_response=False))
+    world = World(OPTIONS, polite, agent=lambda _: ["Well.", 9.0, " It is three."])
+    world.user_says(1.0, "how are you", lasts=1.0)
+    world.user_says(4.5, "take your time", lasts=4.0)
+    world.run(until=8.5)
+    assert world.times_of(commands.FillReply) == []
+
+
 def test_a_filler_can_be_interrupted_like_any_speech() -> None:
     world = asked(agent=[SILENT])
     world.user_says(5.4, "never mind, what time is it", lasts=2.0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 
+import numpy as np
 import pytest
 
 from voicertc.core import facts
@@ -15,7 +16,7 @@ from voicertc.providers.phrasebook import Phrasebook
 from voicertc.session.cascade import voice_beforehand
 from voicertc.session.setup import SessionSetup
 from voicertc.testing import virtual_time
-from voicertc.testing.fakes import FakeRecognizer, FakeVoice
+from voicertc.testing.fakes import FakeRecognizer, FakeVoice, voiced
 
 from .conftest import Stage
 from .scripts import PieceAgent, facts_of
@@ -190,25 +191,24 @@ def test_what_an_agent_said_before_it_failed_is_spoken_and_kept() -> None:
     run(main)
 
 
-class HaltingVoice(FakeVoice):
-    """Stops in the middle of a clause, not long enough to be given up."""
+class SteadyVoice(FakeVoice):
+    """Makes a tenth of a second of sound in half the time."""
 
     async def synthesize(self, text: str, request: VoiceRequest) -> AsyncGenerator[SpeechChunk, None]:
-        halts = text.startswith("It is")
         async for chunk in super().synthesize(text, request):
             yield chunk
-            if halts:
-                await asyncio.sleep(2.4)
-                halts = False
+            await asyncio.sleep(0.05)
 
 
-def test_no_filler_gets_into_the_middle_of_a_clause() -> None:
+def test_a_filler_and_a_clause_do_not_get_into_one_another() -> None:
     async def main() -> None:
-        agent = PieceAgent(["It is three o'clock now."]).agent
-        stage = Stage(["hello"], agent=agent, voice=HaltingVoice(), setup=SETUP)
+        agent = PieceAgent([2.3, "It is three o'clock."]).agent
+        stage = Stage(["hello"], agent=agent, voice=SteadyVoice(), setup=SETUP)
         await asked(stage, until=12.0)
-        assert stage.line.history[1:] == [("assistant", "It is three o'clock now.")]
-        assert len(stage.line.audible) == 2  # nothing was said in between
+        assert stage.line.history[-1] == ("assistant", f"{WAITING} It is three o'clock.")
+        heard = np.concatenate([block for _, block in stage.line.heard])
+        said = np.concatenate([voiced(WAITING), voiced("It is three o'clock.")])
+        assert np.array_equal(heard[heard != 0], said)  # with a pause in between
         await stage.session.close()
 
     run(main)
