@@ -719,6 +719,7 @@ def test_the_operators_choices_reach_the_conversation() -> None:
     settings = load(
         flags={
             "agent.greeting": "null",
+            "agent.filler": "Hm, let me see.",
             "agent.instructions": "Be brief.",
             "limits.max_turn": 20,
             "limits.reply_timeout": 5,
@@ -736,7 +737,7 @@ def test_the_operators_choices_reach_the_conversation() -> None:
     turns = session.turn_detection
     assert turns is not None
     assert (
-        conversation.phrases.greeting,
+        (conversation.phrases.greeting, conversation.phrases.waiting),
         conversation.endpointing.max_turn,
         conversation.endpointing.reply_timeout,
         conversation.endpointing.final_timeout,
@@ -744,4 +745,4 @@ def test_the_operators_choices_reach_the_conversation() -> None:
         session.instructions,
         (session.voice, session.speed, session.language, session.transcription_prompt),
         (turns.silence, turns.prefix_padding),
-    ) == (None, 20, 5, 4, 0.4, "Be brief.", ("nova", 1.2, "en", "Oslo"), (0.8, 0.1))
+    ) == ((None, "Hm, let me see."), 20, 5, 4, 0.4, "Be brief.", ("nova", 1.2, "en", "Oslo"), (0.8, 0.1))

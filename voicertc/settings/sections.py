@@ -220,6 +220,8 @@ class AgentSection(BaseModel):
     """System prompt for the agent; a client may replace it for its session."""
     greeting: str | None = "default"
     """Said first, when the call is up; default is the language's own, null waits for the caller."""
+    filler: str | None = "default"
+    """Said when an answer takes longer than 2.4 s; default is the language's own, null waits in silence."""
 
 
 class AudioSection(BaseModel):

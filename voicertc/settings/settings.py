@@ -173,6 +173,7 @@ class Settings(BaseSettings):
         code = self.stt.language
         language = languages.get(code if code in languages.known() else "en")
         greeting = language.greeting if self.agent.greeting == "default" else self.agent.greeting
+        filler = language.waiting if self.agent.filler == "default" else self.agent.filler
         limits = self.limits
         return ConversationOptions(
             endpointing=EndpointingOptions(
@@ -186,7 +187,7 @@ class Settings(BaseSettings):
                 not_heard=language.not_heard,
                 busy=language.busy,
                 apology=language.apology,
-                waiting=language.waiting,
+                waiting=filler,
                 still_waiting=language.still_waiting,
             ),
             backchannels=language.backchannels,
