@@ -74,9 +74,9 @@ def test_a_greeting_waits_no_less_for_the_first_update() -> None:
 
 
 def test_a_turn_ends_by_the_time_of_its_sound() -> None:
-    conversation = begun(QUIET, None, *SAID)
+    conversation = begun(QUIET, None, *SAID, (2.2, events.TimeElapsed()))
     assert conversation.next_deadline() == 2.5
-    assert commands.CloseTurn("item_u1") in jump(conversation, 2.0, at=2.2)
+    assert commands.CloseTurn("item_u1") in jump(conversation, 2.0, at=2.3)
 
 
 def test_a_barge_in_is_decided_by_the_time_of_its_sound() -> None:

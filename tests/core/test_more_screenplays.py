@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -577,13 +579,19 @@ GAPS = st.one_of(st.floats(0.02, 0.6), st.floats(0.05, 4.0))
     SESSIONS,
     st.sampled_from([0.15, 1.0, 8.0]),
     st.sampled_from([0.2, 3.0, 20.0]),
+    st.sampled_from([None, 0.15]),
 )
 def test_whatever_happened_the_next_question_is_answered(
-    happenings: list[tuple[float, object]], session: SessionOptions, final: float, agent: float
+    happenings: list[tuple[float, object]],
+    session: SessionOptions,
+    final: float,
+    agent: float,
+    eager: float | None,
 ) -> None:
     answer: list[str | Exception] = [STORY, RuntimeError("no"), "Okay.", ""]
     answers = iter(answer * 100)
-    world = World(QUIET, session, agent=lambda _: next(answers), delays=Delays(final=final, agent=agent))
+    options = replace(QUIET, endpointing=EndpointingOptions(eager_silence=eager))
+    world = World(options, session, agent=lambda _: next(answers), delays=Delays(final=final, agent=agent))
     now = 0.0
     for gap, happening in happenings:
         now += gap

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,7 +11,14 @@ from hypothesis import strategies as st
 from voicertc.core import commands, events, facts
 from voicertc.core.facts import State
 from voicertc.core.items import Modality
-from voicertc.core.options import ConversationOptions, Phrases, SessionOptions, Tool, TurnDetection
+from voicertc.core.options import (
+    ConversationOptions,
+    EndpointingOptions,
+    Phrases,
+    SessionOptions,
+    Tool,
+    TurnDetection,
+)
 from voicertc.core.replies import Cause, ReplyRequest, ToolCall
 from voicertc.testing.world import Answer, Delays, World
 
@@ -209,13 +218,18 @@ TURNS = st.tuples(st.floats(0.1, 9.0), st.sampled_from([0.6, 1.0, 4.0]), HAPPENI
     st.lists(TURNS, min_size=1, max_size=6),
     st.lists(ANSWERS, min_size=1, max_size=5),
     st.sampled_from([0.15, 2.0, 5.0, SILENT]),
+    st.sampled_from([None, 0.15]),
 )
 def test_nobody_is_left_in_silence(
-    turns: list[tuple[float, float, events.Event | None]], answers: list[Answer], final: float
+    turns: list[tuple[float, float, events.Event | None]],
+    answers: list[Answer],
+    final: float,
+    eager: float | None,
 ) -> None:
-    given_answers = iter(answers * 50)
+    given_answers = iter(answers * 99)
     session = SessionOptions(tools=(Tool("weather"),))
-    world = World(OPTIONS, session, agent=lambda _: next(given_answers), delays=Delays(final=final))
+    options = replace(OPTIONS, endpointing=EndpointingOptions(eager_silence=eager))
+    world = World(options, session, agent=lambda _: next(given_answers), delays=Delays(final=final))
     now, speech = 0.0, []
     for gap, lasts, happening in turns:
         now += gap

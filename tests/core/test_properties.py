@@ -13,7 +13,7 @@ from voicertc.core.conversation import Conversation
 from voicertc.core.events import Event
 from voicertc.core.items import Item, Kind, Modality, Role
 from voicertc.core.journal import entry_line, header_line, replay
-from voicertc.core.options import ConversationOptions, SessionOptions, TurnDetection
+from voicertc.core.options import ConversationOptions, EndpointingOptions, SessionOptions, TurnDetection
 from voicertc.core.replies import Cause, ReplyRequest, Usage
 
 REPLY_IDS = st.sampled_from([f"resp_{n}" for n in range(1, 6)])
@@ -34,6 +34,7 @@ EVENTS: st.SearchStrategy[Event] = st.one_of(
     st.builds(events.SpeechStarted, AT),
     st.builds(events.SpeechStopped, AT),
     st.builds(events.TranscriptInterim, TURN_IDS, TEXT),
+    st.builds(events.WordsGuessed, TURN_IDS, TEXT),
     st.builds(events.TranscriptFinal, TURN_IDS, TEXT, st.sampled_from([None, 0.1, 0.9])),
     st.builds(events.TranscriptFailed, TURN_IDS, st.sampled_from(["busy", "crashed"]), TEXT),
     st.builds(events.ReplyTextAdded, REPLY_IDS, TEXT),
@@ -129,7 +130,8 @@ class Ears:
 def play(
     steps: list[tuple[float, Event]], *, is_client_paced: bool = False
 ) -> tuple[Conversation, list[str]]:
-    conversation = Conversation(ConversationOptions(is_client_paced=is_client_paced))
+    eager = EndpointingOptions(eager_silence=0.15)
+    conversation = Conversation(ConversationOptions(endpointing=eager, is_client_paced=is_client_paced))
     lines = [header_line("test", conversation, "")]
     ears = Ears(is_client_paced=is_client_paced)
     now = 0.0

@@ -14,7 +14,14 @@ from voicertc.core import commands, events
 from voicertc.core.conversation import Conversation
 from voicertc.core.events import Event
 from voicertc.core.items import Item, Kind, Modality, Role
-from voicertc.core.options import ConversationOptions, NoiseReduction, Phrases, SessionOptions, TurnDetection
+from voicertc.core.options import (
+    ConversationOptions,
+    EndpointingOptions,
+    NoiseReduction,
+    Phrases,
+    SessionOptions,
+    TurnDetection,
+)
 from voicertc.core.replies import Cause, ReplyRequest, Usage
 
 from .onlooker import Onlooker
@@ -53,7 +60,11 @@ class Theatre:
     """One conversation and all that is around it; ``choose(number)`` makes one of the possible next steps."""
 
     def __init__(self, *, is_client_paced: bool, is_transcription: bool = False) -> None:
-        options = ConversationOptions(phrases=Phrases(greeting="Hello."), is_client_paced=is_client_paced)
+        options = ConversationOptions(
+            endpointing=EndpointingOptions(eager_silence=0.15),
+            phrases=Phrases(greeting="Hello."),
+            is_client_paced=is_client_paced,
+        )
         session = SessionOptions(is_transcription=is_transcription)
         self.conversation = Conversation(options, session)
         self.onlooker = Onlooker(self.conversation, is_client_paced=is_client_paced)
@@ -63,6 +74,7 @@ class Theatre:
         self._making: dict[str, Making] = {}
         self._due: list[str] = []  # turns whose words are due
         self._open: str | None = None
+        self._guessed: str | None = None
         self._is_speaking = False
         self._is_away = False
         self._n_items = 0
@@ -118,6 +130,8 @@ class Theatre:
         match command:
             case commands.OpenTurn(item_id):
                 self._open = item_id
+            case commands.GuessTurn(item_id):
+                self._guessed = item_id
             case commands.CloseTurn(item_id):
                 self._due.append(item_id)
                 self._open = None if self._open == item_id else self._open
@@ -161,6 +175,9 @@ class Theatre:
 
     def _services(self) -> list[Act]:
         acts: list[Act] = []
+        if self._guessed:
+            acts.append(lambda: self._guess("one two three"))
+            acts.append(lambda: self._guess("one two"))
         for item_id in self._due:
             acts.append(lambda item_id=item_id: self._recognize(item_id, "one two three"))
             acts.append(lambda item_id=item_id: self._recognize(item_id, ""))
@@ -176,6 +193,10 @@ class Theatre:
             self.post(events.TranscriptFailed(item_id, "crashed", "gone"))
         else:
             self.post(events.TranscriptFinal(item_id, text, 0.9, None, 1.0))
+
+    def _guess(self, text: str) -> None:
+        item_id, self._guessed = self._guessed or "", None
+        self.post(events.WordsGuessed(item_id, text))
 
     def _engine(self, reply_id: str, made: Making) -> list[Act]:
         def go_on() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .facts import Fact
+from .items import Item
 from .replies import ReplyRequest
 
 
@@ -14,6 +15,13 @@ class OpenTurn:
 
     item_id: str
     at: float
+
+
+@dataclass(frozen=True, slots=True)
+class GuessTurn:
+    """The turn may be over: find its words, and tell them as ``WordsGuessed``; it may go on all the same."""
+
+    item_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +47,15 @@ class Recognize:
 
 @dataclass(frozen=True, slots=True)
 class StartReply:
-    """Ask the engine; text, clauses and their audio are due."""
+    """Ask the engine; text, clauses and their audio are due.
+
+    ``guess``: the user's item that it answers, which is not in the history yet, and may never be: the reply
+    is held until that is known.
+    """
 
     reply_id: str
     request: ReplyRequest
+    guess: Item | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +110,7 @@ class Publish:
 
 Command = (
     OpenTurn
+    | GuessTurn
     | CloseTurn
     | DropTurn
     | Recognize

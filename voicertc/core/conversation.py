@@ -94,6 +94,9 @@ class Conversation:
     def _take_floor(self) -> None:
         if not self._is_over and self._floor.take():
             self._end("agent")
+        self._floor.forget_wrong_guess()
+        for event in self._floor.replying.release():
+            self._dispatch_reply(event)
 
     # --- dispatch -------------------------------------------------------------------------------
 
@@ -111,6 +114,8 @@ class Conversation:
             case events.TranscriptInterim(item_id, text):
                 if text and floor.listening.knows(item_id):
                     self._out.publish(facts.InterimHeard(item_id, text))
+            case events.WordsGuessed(item_id, text):
+                floor.words_guessed(item_id, text)
             case events.TurnEndHeard(item_id):
                 floor.turn_end_heard(item_id)
             case events.TranscriptFinal() | events.TranscriptFailed():
@@ -132,6 +137,8 @@ class Conversation:
 
     def _dispatch_reply(self, event: Event) -> None:
         replying = self._floor.replying
+        if replying.withholds(event):
+            return
         match event:
             case events.ReplyTextAdded():
                 replying.text_added(event)

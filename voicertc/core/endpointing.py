@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from .events import TranscriptFailed, TranscriptFinal
 from .options import EndpointingOptions, TurnDetection
 
+_MAX_GUESSES = 2
+"""Of one turn: who pauses more often is thinking aloud."""
+_MAX_GUESSED = 10.0
+"""Seconds of a turn that are recognized anew if the guess was wrong; a longer one would cost too much."""
 _SILENCE_BY_EAGERNESS = {"low": 1.0, "medium": 0.6, "auto": 0.6, "high": 0.3}
 """Seconds of silence that stand for OpenAI's ``semantic_vad`` eagerness until words are weighed too."""
 
@@ -37,6 +41,10 @@ class Turn:
     is_recorded: bool = False
     has_interrupted: bool = False
     """Whether a reply was ended for it."""
+    n_guesses: int = 0
+    """How often it was taken for over before it was."""
+    is_guessed: bool = False
+    """Whether it is taken for over in this very pause."""
     result: TranscriptFinal | TranscriptFailed | None = None
 
 
@@ -46,6 +54,16 @@ class PendingTurn:
 
     turn: Turn
     deadline: float
+
+
+def guess_at(turn: Turn, options: EndpointingOptions) -> float | None:
+    """Return when to begin to prepare an answer although ``turn`` may go on; ``None``: not in this pause."""
+    may_guess = turn.is_published and not turn.is_withheld and not turn.is_speaking and not turn.is_guessed
+    if options.eager_silence is None or not may_guess or turn.n_guesses == _MAX_GUESSES:
+        return None
+    if turn.last_speech_at - turn.started_at > _MAX_GUESSED:
+        return None
+    return turn.last_speech_at + options.eager_silence
 
 
 def end_of_turn(turn: Turn, detection: TurnDetection | None, options: EndpointingOptions) -> float:

@@ -104,6 +104,14 @@ class TranscriptInterim:
 
 
 @dataclass(frozen=True, slots=True)
+class WordsGuessed:
+    """What ``commands.GuessTurn`` asked for: the turn's words, if it is over."""
+
+    item_id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class TurnEndHeard:
     """The recognizer is certain that the open turn is over: nobody needs to wait for silence."""
 
@@ -375,6 +383,7 @@ Event = (
     | SpeechStarted
     | SpeechStopped
     | TranscriptInterim
+    | WordsGuessed
     | TurnEndHeard
     | TranscriptFinal
     | TranscriptFailed

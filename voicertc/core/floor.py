@@ -16,12 +16,12 @@ from dataclasses import replace
 from functools import partial
 
 from . import events, facts
-from .agenda import Agenda
+from .agenda import Agenda, plain_request
 from .commands import DropTurn
-from .endpointing import Turn, end_of_turn
+from .endpointing import Turn, end_of_turn, guess_at
 from .idleness import Idleness
 from .interruption import Interruption, claims_floor
-from .items import Items
+from .items import Item, Items, Modality, Role
 from .listening import Listening
 from .options import ConversationOptions, SessionOptions
 from .outbox import Outbox
@@ -71,6 +71,9 @@ class Floor:
         if turn := self.listening.turn:
             at = end_of_turn(turn, self.session.turn_detection, self._options.endpointing)
             yield at, self.end_turn
+            at_first = guess_at(turn, self._options.endpointing) if self._may_guess else None
+            if at_first is not None and at_first < at:
+                yield at_first, self._guess_turn
         if self._doubt.claim_at is not None:
             yield self._doubt.claim_at, self._claim
         if self._doubt.resume_at is not None:
@@ -113,6 +116,7 @@ class Floor:
     def away(self) -> None:
         """Nobody is there to hear: the turn is over, the reply waits, even one that has not begun."""
         self.is_away = True
+        self.replying.drop_guess()
         self._idleness.interrupted()
         self.listening.is_voice_on = False
         if self.listening.turn:
@@ -136,6 +140,7 @@ class Floor:
     def end(self) -> None:
         """It is over: forget everything, be silent."""
         self.listening.drop_all()
+        self.replying.drop_guess()
         self.silence("client_cancelled")
         self.replying.cancel_asides("client_cancelled")
         self.agenda.clear()
@@ -161,11 +166,12 @@ class Floor:
     def speech_started(self, at: float, *, continues: bool = False) -> None:
         """The user speaks; ``continues``: has been speaking, but in what was another turn until now."""
         self._idleness.interrupted()
+        self.replying.drop_guess()
         self.listening.is_voice_on = True
         detection = self.session.turn_detection
         turn = self.listening.turn
         if turn:
-            turn.is_speaking = True
+            turn.is_speaking, turn.is_guessed = True, False
         else:
             turn = self.listening.open(at, detection, continues=continues)
         if self.replying.is_audible and self._may_interrupt:
@@ -194,6 +200,34 @@ class Floor:
             self._resume()
         else:
             self._doubt.pause(at)
+
+    def _guess_turn(self) -> None:
+        """The user pauses, and may have said all: find out what the answer would be."""
+        turn = self.listening.turn
+        assert turn is not None
+        turn.is_guessed = True
+        turn.n_guesses += 1
+        self.listening.guess(turn)
+        if self.session.answers_sound:
+            self._prepare(turn, None)
+
+    def words_guessed(self, item_id: str, text: str) -> None:
+        """These are the turn's words, if it is over."""
+        turn = self.listening.turn
+        if turn and turn.item_id == item_id and turn.is_guessed and text.strip() and self._may_guess:
+            self._prepare(turn, text.strip())
+
+    def _prepare(self, turn: Turn, words: str | None) -> None:
+        item = Item(turn.item_id, Role.USER, words, modality=Modality.AUDIO)
+        self.replying.guess(plain_request(self.session, Cause.TURN), item, self.now)
+
+    @property
+    def _may_guess(self) -> bool:
+        """Whether the open turn would be answered at once, and nobody could hear of it before its time."""
+        is_free = self.replying.is_idle and self.listening.is_settled and self.agenda.asked is None
+        is_up = self.is_connected and not self.is_away and self.greet_at is None and not self._end_is_due
+        is_heard = self.session.output is Modality.AUDIO and not self._options.is_client_paced
+        return is_free and is_up and is_heard and self._answers_turns
 
     def turn_end_heard(self, item_id: str) -> None:
         """The recognizer says that the turn is over; if the user is heard to speak, it is not."""
@@ -310,6 +344,11 @@ class Floor:
         if reply.request.cause is not Cause.APOLOGY and not is_unheard:
             self.agenda.say(self._options.phrases.apology, Cause.APOLOGY)
 
+    def forget_wrong_guess(self) -> None:
+        """A turn that ended without being answered, by whatever it turned out to be, was guessed in vain."""
+        if self.replying.has_guess and self.listening.turn is None and self.listening.is_settled:
+            self.replying.drop_guess()
+
     def follow_promise(self) -> None:
         """Note, after every event, whether the user waits for the agent, and hears nothing."""
         is_up = self.is_connected and not self.is_away and self.greet_at is None
@@ -418,6 +457,7 @@ class Floor:
 
     def listen_afresh(self) -> None:
         """Forget what is being said; what the user goes on to say is a turn of its own."""
+        self.replying.drop_guess()
         self.listening.clear()
         if self.listening.is_voice_on:
             self.speech_started(self.now, continues=True)

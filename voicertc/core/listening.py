@@ -12,7 +12,7 @@ from collections import deque
 from dataclasses import replace
 
 from . import events, facts
-from .commands import CloseTurn, DropTurn, OpenTurn, Recognize
+from .commands import CloseTurn, DropTurn, GuessTurn, OpenTurn, Recognize
 from .endpointing import PendingTurn, Turn
 from .items import Item, Items, Modality, Role, is_coming
 from .options import TurnDetection
@@ -109,6 +109,10 @@ class Listening:
         turn.is_published = True
         if detection is not None:
             self._out.publish(facts.TurnStarted(turn.item_id, turn.audio_from))
+
+    def guess(self, turn: Turn) -> None:
+        """The open turn may be over: its words are wanted."""
+        self._out.order(GuessTurn(turn.item_id))
 
     def close(self, deadline: float) -> Turn:
         """The open turn is over: its words are due by ``deadline``."""

@@ -148,6 +148,9 @@ class SessionOptions:
 class EndpointingOptions:
     """Deciding that a turn is over, and what happens when nothing comes of it."""
 
+    eager_silence: float | None = None
+    """Seconds of silence after which an answer is prepared on the guess that the turn is over; it is heard
+    only when it is. ``None``: nothing is begun before."""
     max_turn: float = 30.0
     """Seconds after which a turn is ended although the user still speaks: recognizers need a bound."""
     final_timeout: float = 6.0

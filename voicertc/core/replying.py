@@ -4,6 +4,7 @@
     trailing   ended ones that a client, playing at its own pace, has not played to their end
     asides     written replies outside the conversation, beside all else
     stopping   cancelled ones, until playout says what was heard of them
+    guess      one that is prepared before it is known whether it is wanted
 
 Owned and driven by the ``Floor``; what a reply puts out is ``output``, what may be truncated ``spoken``.
 """
@@ -16,7 +17,8 @@ from dataclasses import replace
 from . import events, facts
 from .clauses import Clause
 from .commands import CancelReply, DuckReply, FillReply, HoldReply, ResumeReply, StartReply
-from .items import Items, is_coming
+from .guess import Guess
+from .items import Item, Items, is_coming
 from .outbox import Outbox
 from .output import Output
 from .replies import Failure, Reply, ReplyRequest, Stage
@@ -39,6 +41,8 @@ class Replying:
         self._trailing: dict[str, Reply] = {}
         self._asides: dict[str, Reply] = {}
         self._stopping: dict[str, tuple[Reply, str]] = {}
+        self._guess: Guess | None = None
+        self._released: list[events.Event] = []
         self._output = Output(items, out, id_prefix=id_prefix)
         self._spoken = Spoken(out)
 
@@ -95,14 +99,22 @@ class Replying:
     def claims_id(self, item_id: str) -> bool:
         """Whether the id is of a reply that is not in the history yet, so that no client may take it."""
         stopping = (reply for reply, _ in self._stopping.values())
-        at_work = (*stopping, *self._asides.values(), *((self.live,) if self.live else ()))
+        guessed = (self._guess.reply,) if self._guess else ()
+        at_work = (*stopping, *guessed, *self._asides.values(), *((self.live,) if self.live else ()))
         if any(reply.item_id == item_id or item_id in reply.behind for reply in at_work):
             return True
         is_message = is_coming(item_id, f"item_{self._id_prefix}r", self._count)
         return is_message or self._output.claims_id(item_id)
 
     def start(self, request: ReplyRequest, now: float) -> None:
-        """Begin a reply; one that is merely being played goes on beside it."""
+        """Begin a reply; one that is merely being played goes on beside it.
+
+        It has begun already if it was guessed.
+        """
+        if self._guess and self._guess.fits(request, self._items):
+            self._adopt(self._guess, now)
+            return
+        self.drop_guess()
         reply = self._new(request, now)
         if request.is_aside and not reply.is_spoken:
             self._asides[reply.id] = reply
@@ -113,6 +125,36 @@ class Replying:
             self.live = reply
         self._out.order(StartReply(reply.id, request))
         self._out.publish(facts.ReplyBegan(reply.id, request))
+
+    def guess(self, request: ReplyRequest, item: Item, now: float) -> None:
+        """Prepare the answer to ``item``, which may come into the history: held, and nobody is told."""
+        self.drop_guess()
+        self._guess = Guess(self._new(request, now), item, self._items.last_id)
+        self._out.order(StartReply(self._guess.reply.id, request, item))
+        self._out.order(HoldReply(self._guess.reply.id))
+
+    def drop_guess(self) -> None:
+        """It was wrong: forget what was prepared."""
+        guess, self._guess = self._guess, None
+        if guess:
+            self._out.order(CancelReply(guess.reply.id))
+
+    @property
+    def has_guess(self) -> bool:
+        """Whether an answer is being prepared that nobody has asked for yet."""
+        return self._guess is not None
+
+    def withholds(self, event: events.Event) -> bool:
+        """Whether an event is about the answer that was guessed, so that it waits until that is wanted."""
+        if self._guess is None or getattr(event, "reply_id", None) != self._guess.reply.id:
+            return False
+        self._guess.withheld.append(event)
+        return True
+
+    def release(self) -> list[events.Event]:
+        """Return what has waited and may be handled now, in order."""
+        released, self._released = self._released, []
+        return released
 
     def decline(self, request: ReplyRequest, now: float) -> None:
         """Tell of a reply that was cancelled before it was begun: whoever asked waits for its end."""
@@ -307,6 +349,15 @@ class Replying:
         return refusal
 
     # --- within ---------------------------------------------------------------------------------
+
+    def _adopt(self, guess: Guess, now: float) -> None:
+        """The guess was right: it is the live reply from now on."""
+        self._guess = None
+        self.live = guess.reply
+        self.live.deadline = now + self._patience
+        self._out.publish(facts.ReplyBegan(self.live.id, self.live.request))
+        self._out.order(ResumeReply(self.live.id))
+        self._released += guess.withheld
 
     def _new(self, request: ReplyRequest, now: float) -> Reply:
         self._count += 1

@@ -318,9 +318,9 @@ class Dialogue(Recognizer, Protocol):
     ) -> AsyncGenerator[SaidPiece, None]:
         """Yield an answer as it is made; closing early cancels it at the service.
 
-        ``history``: what was heard and said so far, or what ``request.input`` holds. The turn it ends with may
-        have no words yet: it was, or is being, given to ``recognize`` under its ``item_id``. Text comes ahead
-        of its sound. Behind both come ``CutShort`` and ``Usage``. Raises ``ProviderError``.
+        ``history``: what was heard and said so far, or what ``request.input`` holds. The turn it ends with
+        may have no words yet: it was, or is being, given to ``recognize`` under its ``item_id``. Text comes
+        ahead of its sound. Behind both come ``CutShort`` and ``Usage``. Raises ``ProviderError``.
         """
 
     def kept(self, reply_id: str, item: Item) -> None:

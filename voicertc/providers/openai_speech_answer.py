@@ -48,7 +48,7 @@ class Answer:
         self._pieces: deque[SaidPiece] = deque()
         self._n_samples = 0
         self._odd: dict[str, bytes] = {}
-        self._error: ProviderError | None = None
+        self.error: ProviderError | None = None
         self._changed = asyncio.Event()
 
     @property
@@ -65,8 +65,8 @@ class Answer:
                     self._n_samples -= len(piece.samples)
                 yield piece
             if self.is_over:
-                if self._error is not None:
-                    raise self._error
+                if self.error is not None:
+                    raise self.error
                 return
             self._changed.clear()
             await self._changed.wait()
@@ -74,7 +74,7 @@ class Answer:
     def fail(self, error: ProviderError) -> None:
         """No more will come of it."""
         if not self.is_over:
-            self._error = error
+            self.error = error
             self._end()
 
     def take(self, kind: str, event: Event, error_in: Callable[[Event], ProviderError]) -> bool:
@@ -101,6 +101,8 @@ class Answer:
         is_call = word(item, "type") == "function_call"
         kind = Kind.FUNCTION_CALL if is_call else Kind.MESSAGE
         entry = Entry(word(item, "id"), kind=kind, reply_id=self._reply_id, call_id=word(item, "call_id"))
+        if not is_call and any(each.kind is Kind.MESSAGE for each in self._entries.values()):
+            self._add(" ")  # to us all of it is one message
         self._entries[entry.own_id] = entry
         if self._on_item is not None:
             self._on_item(entry)
@@ -133,10 +135,10 @@ class Answer:
             case "incomplete":
                 self._add(CutShort(why if why in _CUT_SHORT else "content_filter"))
             case "failed":
-                self._error = self._error or error_in(details)
+                self.error = self.error or error_in(details)
             case "cancelled" if not self.is_left:
                 what = f"{self._provider} broke off its answer ({why or 'no reason given'})"
-                self._error = self._error or ProviderCrashed(what, provider=self._provider)
+                self.error = self.error or ProviderCrashed(what, provider=self._provider)
         if self.usage is not None and not self.is_left:
             self._add(self.usage)
             self.usage = None

@@ -30,6 +30,8 @@ from .openai_speech_fields import response_fields
 NAME = "openai-realtime"
 """What the settings call it, and what its errors carry."""
 
+_SILENT = 2.0
+"""Seconds without so much as ``response.created`` after which a socket counts as dead."""
 _MAX_TURNS = 32
 """Turns remembered by the socket they went to."""
 
@@ -107,17 +109,8 @@ class SpeechDialogue:
         if self._is_closed:
             raise ProviderError(f"{NAME} was closed", provider=NAME)
         self._replying = request
-        ear = await self._ear(history)
-        is_given = request.input is not None or request.is_aside
-        voice = self._voice_of(request)
-        is_other = voice != self._voice_of_ear(ear) and not ear.has_spoken
-        response = response_fields(
-            request,
-            ear.configured,
-            voice=voice if is_other else None,
-            given=ear.memory.input(history) if is_given else None,
-        )
-        answer = await self._respond(ear, response, None if is_given else history, reply_id)
+        ear, answer = await self._ask(request, history, reply_id)
+        asked_at = asyncio.get_running_loop().time()
         try:
             async with aclosing(answer.pieces()) as pieces:
                 async for piece in pieces:
@@ -125,6 +118,9 @@ class SpeechDialogue:
         finally:
             ear.leave(answer)
             self._recognizer.line.release(ear)
+            waited = asyncio.get_running_loop().time() - asked_at
+            if not (answer.response_id or answer.is_over) and waited > _SILENT:
+                self._discard(ear)
 
     def kept(self, reply_id: str, item: Item) -> None:
         """Our ``item`` holds what that answer put out."""
@@ -141,18 +137,45 @@ class SpeechDialogue:
         self._is_closed = True
         await self._recognizer.close()
 
+    async def _ask(
+        self, request: ReplyRequest, history: Sequence[Item], reply_id: str
+    ) -> tuple[SpeechEar, Answer]:
+        """Ask for an answer; once more, on another socket, if the first one takes nothing any more."""
+        for is_last in (False, True):
+            ear = await self._ear(history)
+            try:
+                answer = await self._respond(ear, request, history, reply_id)
+            except ProviderError:
+                self._discard(ear)
+                if is_last:
+                    raise
+                continue
+            self._answered[reply_id] = ear
+            while len(self._answered) > _MAX_TURNS:
+                del self._answered[next(iter(self._answered))]
+            return ear, answer
+        raise AssertionError("the last attempt returns or raises")
+
     async def _respond(
-        self, ear: SpeechEar, response: Mapping[str, Any], history: Sequence[Item] | None, reply_id: str
+        self, ear: SpeechEar, request: ReplyRequest, history: Sequence[Item], reply_id: str
     ) -> Answer:
-        try:
-            answer = await ear.respond(response, history, reply_id)
-        except ProviderError:
-            self._recognizer.line.discard(ear)  # it takes nothing any more, or does not end what it began
-            raise
-        self._answered[reply_id] = ear
-        while len(self._answered) > _MAX_TURNS:
-            del self._answered[next(iter(self._answered))]
-        return answer
+        is_given = request.input is not None or request.is_aside
+        voice = self._voice_of(request)
+        is_other = voice != self._voice_of_ear(ear) and not ear.has_spoken
+        response = response_fields(
+            request,
+            ear.configured,
+            voice=voice if is_other else None,
+            given=ear.memory.input(history) if is_given else None,
+        )
+        return await ear.respond(response, None if is_given else history, reply_id)
+
+    def _discard(self, ear: SpeechEar) -> None:
+        """Use a socket no more that has stopped answering."""
+        for turn in self._turns.values():
+            if turn.ear is ear:
+                turn.ear = None
+        self._recognizer.line.discard(ear)
 
     async def _ear(self, history: Sequence[Item]) -> SpeechEar:
         """Return the socket to ask: where the last turn's sound is, unless its words will do elsewhere.

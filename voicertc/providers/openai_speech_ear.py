@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 from ..core.items import Item
@@ -108,13 +108,17 @@ class SpeechEar(LiveEar):
         if not is_aside:
             self._talking = answer
             self._quiet.clear()
+        fields = {**response, "metadata": {_KEY: key}}
+        asking = [
+            *(self.memory.follow(history) if history is not None else ()),
+            {"type": "response.create", "event_id": key, "response": fields},
+        ]
         try:
-            for event in self.memory.follow(history) if history is not None else ():
-                await self.socket.send(event)
-            fields = {**response, "metadata": {_KEY: key}}
-            await self.socket.send({"type": "response.create", "event_id": key, "response": fields})
+            # To its end, even if nobody wants the answer any more: the memory counts it as sent.
+            await asyncio.shield(self._start(self._ask(answer, asking), "ask"))
+            if answer.error is not None:
+                raise answer.error
         except BaseException:
-            self._end(answer)
             self.leave(answer)
             raise
         return answer
@@ -192,20 +196,29 @@ class SpeechEar(LiveEar):
         # It ended by itself in the same moment: nothing to cancel is what was wanted.
         return code == _NO_RESPONSE
 
-    def _cancel(self, answer: Answer) -> None:
-        self._send({"type": "response.cancel", "response_id": answer.response_id})
+    async def _ask(self, answer: Answer, events: Sequence[Event]) -> None:
+        try:
+            for event in events:
+                await self.socket.send(event)
+        except ProviderError as error:
+            answer.fail(error)
+            self._end(answer)
 
-    def _send(self, event: Event) -> None:
-        """Send an event in the background."""
-        task = asyncio.create_task(self._try_to_send(event), name=f"{self.socket.provider}/cancel")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    def _cancel(self, answer: Answer) -> None:
+        event = {"type": "response.cancel", "response_id": answer.response_id}
+        self._start(self._try_to_send(event), "cancel")
 
     async def _try_to_send(self, event: Event) -> None:
         try:
             await self.socket.send(event)
         except ProviderError as error:  # the reader tells of it as well
             log_event(_log, logging.INFO, "openai_speech_not_cancelled", error=error.message)
+
+    def _start(self, work: Coroutine[None, None, None], what: str) -> asyncio.Task[None]:
+        task = asyncio.create_task(work, name=f"{self.socket.provider}/{what}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
 
     def _end(self, answer: Answer) -> None:
         """The service is through with an answer."""

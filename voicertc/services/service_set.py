@@ -12,12 +12,13 @@ from .. import logs
 from ..agents.base import Agent
 from ..audio.vad import SpeechModel, VadOptions, VoiceActivity
 from ..errors import ProviderUnavailable
-from ..providers.base import Provider
+from ..providers.base import Provider, SpeechToSpeech
 from ..providers.openai_address import OPENAI_URL
 from ..providers.phrasebook import Phrasebook
 from ..providers.unavailable import Unavailable
 from ..session.setup import Services
 from ..settings import Settings, Stage
+from .speech import make_speech
 from .stages import MadeStage
 
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ _TITLES: dict[Stage, str] = {"stt": "hearing", "llm": "thinking", "tts": "speaki
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """One line for the operator: ``stage`` is hearing, thinking or speaking; ``text``: by whom, in order."""
+    """One line for the operator: ``stage`` is hearing, thinking, speaking, or answering if one does all that;
+    ``text``: by whom, in order."""
 
     stage: str
     text: str
@@ -83,9 +85,10 @@ class ServiceSet:
             mind.result(),
             mouth.result(),
         )
-        self.lines = (hearing, thinking, speaking)
+        speech, answering = await self._speech()
+        self.lines = (*answering, hearing, thinking, speaking)
         clauses = Phrasebook() if self.settings.tts.cache else None
-        return Services(recognizer, agent, voice, detector, clauses=clauses)
+        return Services(recognizer, agent, voice, detector, clauses=clauses, speech=speech)
 
     async def close(self) -> None:
         """Close all, last started first; may be called twice."""
@@ -102,6 +105,21 @@ class ServiceSet:
         if access not in self._clients:
             self._clients[access] = OpenAIClient(OpenAIOptions(api_key=key, base_url=base_url))
         return self._clients[access]
+
+    async def _speech(self) -> tuple[dict[str, SpeechToSpeech], tuple[Service, ...]]:
+        """Make and start what hears and answers by itself; return its line if the operator has chosen it."""
+        chosen = self.settings.agent.engine
+        service = make_speech(self.settings, self.client, self._today)
+        if service is None:
+            return {}, ()
+        try:
+            await self._start(service)
+        except ProviderUnavailable as error:
+            logs.event(_log, logging.ERROR, "provider_unavailable", provider=chosen, fix=error.fix)
+            text = f"{chosen} NOT AVAILABLE: {error.message}. {error.fix}"
+            return {}, (Service("answering", text),)
+        line = Service("answering", f"{service.name}; the cascade stands in:")
+        return {service.name: service}, (line,) if chosen == service.name else ()
 
     async def _mind(self) -> tuple[Any, Service]:
         agent = self._agent

@@ -7,7 +7,6 @@ agent ──text──> ClauseSplitter ──clauses (bounded)──> voice ─�
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncGenerator, Awaitable, Iterable
 from contextlib import aclosing
 from typing import TypeVar
@@ -16,11 +15,11 @@ from ..agents.base import Agent, AgentPiece, AgentRequest, AgentSession
 from ..core.clauses import ClauseSplitter
 from ..core.items import Item, Modality
 from ..core.replies import CutShort, ReplyRequest, ToolCall, Usage
-from ..errors import ProviderCrashed, ProviderTimeout
+from ..errors import ProviderTimeout
 from ..providers.base import SpeechChunk, TextToSpeech, VoiceRequest, WordMark
 from ..providers.phrasebook import Phrasebook
 from .ahead import Ahead
-from .engine import AudioMade, ClauseClosed, ClauseOpened, Piece, TextBegan, TextMade
+from .engine import AudioMade, ClauseClosed, ClauseOpened, Piece, TextBegan, TextMade, check_call
 
 _T = TypeVar("_T")
 
@@ -111,21 +110,8 @@ class Cascade:
         async with aclosing(self._agent.reply(asked)) as pieces:
             async for piece in pieces:
                 if isinstance(piece, ToolCall):
-                    self._check(piece, request)
+                    check_call(piece, request, self._agent.name)
                 yield piece
-
-    def _check(self, call: ToolCall, request: ReplyRequest) -> None:
-        """Let nothing be called that the client cannot run: the agent would wait for it in vain."""
-        if request.tool_choice.mode == "none" or all(tool.name != call.name for tool in request.tools):
-            why = f"The agent called a tool that it was not offered: {call.name!a}."
-            raise ProviderCrashed(why, provider=self._agent.name)
-        try:
-            arguments = json.loads(call.arguments)
-        except ValueError:
-            arguments = None
-        if not isinstance(arguments, dict):
-            why = f"The agent called {call.name} with arguments that are no JSON object."
-            raise ProviderCrashed(why, provider=self._agent.name)
 
     async def _voice_all(
         self, clauses: asyncio.Queue[_Said | Exception | None], made: Ahead, request: ReplyRequest

@@ -5,6 +5,7 @@ The cascade (agent, clauses, voice) is one kind of it; a speech-to-speech servic
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Protocol
@@ -12,6 +13,7 @@ from typing import Protocol
 from ..audio.pcm import Samples
 from ..core.items import Item
 from ..core.replies import CutShort, ReplyRequest, ToolCall, Usage
+from ..errors import ProviderCrashed
 from ..providers.base import Used, WordMark
 
 
@@ -60,3 +62,17 @@ class ReplyEngine(Protocol):
 
     def reply(self, request: ReplyRequest, history: tuple[Item, ...]) -> AsyncGenerator[Piece, None]:
         """Yield the reply as it is made. Raises ``ProviderError``; anything else is the engine's bug."""
+
+
+def check_call(call: ToolCall, request: ReplyRequest, provider: str) -> None:
+    """Let nothing be called that the client cannot run: the agent would wait for it in vain."""
+    if request.tool_choice.mode == "none" or all(tool.name != call.name for tool in request.tools):
+        why = f"The agent called a tool that it was not offered: {call.name!a}."
+        raise ProviderCrashed(why, provider=provider)
+    try:
+        arguments = json.loads(call.arguments)
+    except ValueError:
+        arguments = None
+    if not isinstance(arguments, dict):
+        why = f"The agent called {call.name} with arguments that are no JSON object."
+        raise ProviderCrashed(why, provider=provider)

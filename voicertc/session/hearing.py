@@ -15,6 +15,7 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from contextlib import aclosing
+from dataclasses import replace
 
 from .. import logs
 from ..audio.noise import NoiseKind, NoiseReduction
@@ -34,7 +35,7 @@ from ..providers.base import (
     SpeechActivity,
     Started,
 )
-from .recognition import Recognition
+from .recognition import MAX_WAITING, Recognition
 from .tasks import Tasks
 from .usage_count import UsageCount
 
@@ -160,13 +161,24 @@ class Hearing:
         # The newest frame is pushed by ``hear``, if that is what led here; else a turn before has had it.
         for frame in list(self._ring)[:-1]:
             if frame.end > begin:
+                recognition.note(frame)
                 recognition.push(frame, is_speech=True, pause=0.0)
+
+    def guess_turn(self, item_id: str) -> None:
+        """The open turn may be over: find its words now; if it goes on, they are found anew."""
+        if self._open and self._open.item_id == item_id and not self._open.is_closed:
+            self._open.guess()
 
     def close_turn(self, item_id: str) -> None:
         """The turn ends with the sound made until now; its final transcript is due."""
         if self._open and self._open.item_id == item_id:
             recognition, self._open = self._open, None
-            if self._delay and self._activity.is_speech:
+            if recognition.is_guess:
+                recognition.is_guess = False  # it was right
+                if recognition.result:
+                    self._running.pop(item_id, None)
+                    self._post(recognition.result)
+            elif self._delay and self._activity.is_speech:
                 # Its last syllable is on the way still: a released button overtakes what was said before.
                 self._finish_closing()
                 self._closing = recognition
@@ -237,7 +249,24 @@ class Hearing:
 
     def _push(self, recognition: Recognition, frame: PcmFrame) -> None:
         is_speech = self._activity.is_speech
+        recognition.note(frame)
+        if recognition.is_guess:
+            if is_speech:
+                self._begin_anew(recognition)
+            return
         recognition.push(frame, is_speech=is_speech, pause=frame.end - self._last_speech_end)
+
+    def _begin_anew(self, wrong: Recognition) -> None:
+        """The turn was guessed to be over and goes on: recognize all of it, in one piece."""
+        item_id, frames = wrong.item_id, wrong.heard
+        if task := self._running.pop(item_id, None):
+            task.cancel()
+        length = sum(frame.end - frame.start for frame in frames)
+        anew = self._open = Recognition(item_id, self._session_time, max_waiting=MAX_WAITING + length)
+        self._running[item_id] = self._tasks.start(self._recognize(anew), f"{item_id}/stt")
+        for frame in frames:
+            anew.note(frame)
+            anew.push(frame, is_speech=True, pause=0.0)
 
     def _follow_clock(self, frame: PcmFrame) -> None:
         self._came_at = self._clock()
@@ -261,12 +290,17 @@ class Hearing:
         except Exception as error:  # a provider's bug must not end the call
             logs.event(_log, logging.ERROR, "recognition_crashed", exc_info=True, item=item_id)
             result = events.TranscriptFailed(item_id, "failed", f"{type(error).__name__} in the recognizer")
-        if self._running.pop(item_id, None):
+        if recognition.is_guess:
+            recognition.result = result
+            if isinstance(result, events.TranscriptFinal):
+                self._post(events.WordsGuessed(item_id, result.text))
+        elif self._running.pop(item_id, None):
             self._post(result)
 
     async def _listen(self, recognition: Recognition) -> Event:
         item_id = recognition.item_id
-        pieces = self._recognizer.recognize(recognition.frames(), self._request())
+        request = replace(self._request(), item_id=item_id)
+        pieces = self._recognizer.recognize(recognition.frames(), request)
         async with aclosing(pieces):
             async for piece in pieces:
                 match piece:

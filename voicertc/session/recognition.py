@@ -19,13 +19,15 @@ from operator import itemgetter
 
 from .. import logs
 from ..audio.pcm import PcmFrame
-from ..core.events import Word
+from ..core.events import Event, Word
 from ..providers.base import HeardWord
 
 _PAUSE_TAIL = 0.2
 """Seconds of a pause that are passed on at once: final consonants are quiet."""
-_MAX_WAITING = 10.0
+MAX_WAITING = 10.0
 """Seconds of audio a recognizer may lag behind before the oldest are dropped."""
+_MAX_HEARD = 750
+"""Frames (15 s) that are kept of a turn for a second recognition: more than the core would have guessed."""
 _STEP = 0.001
 """Seconds from which on a step of time is noted; below it is the drift of the client's clock."""
 
@@ -43,10 +45,14 @@ class Recognition:
     """
 
     def __init__(
-        self, item_id: str, session_time: Callable[[float], float], *, max_waiting: float = _MAX_WAITING
+        self, item_id: str, session_time: Callable[[float], float], *, max_waiting: float = MAX_WAITING
     ) -> None:
         self.item_id = item_id
+        self.is_guess = False
+        """Whether it was closed on the guess that the turn is over; ``result`` is what came of it then."""
+        self.result: Event | None = None
         self._max_waiting = max_waiting
+        self._heard: list[PcmFrame] | None = []
         self.seconds = 0.0
         self.waiting = 0.0
         self.is_closed = False
@@ -66,6 +72,23 @@ class Recognition:
             self._pass_on(frame)
         else:
             self._kept_back.append(frame)
+
+    def guess(self) -> None:
+        """The turn may be over; if it is not, ``heard`` is to be recognized anew."""
+        self.is_guess = True
+        self.close()
+
+    @property
+    def heard(self) -> tuple[PcmFrame, ...]:
+        """All frames of a short turn so far, none of a long one."""
+        return tuple(self._heard or ())
+
+    def note(self, frame: PcmFrame) -> None:
+        """Keep a frame for a recognition that may begin anew."""
+        if self._heard is not None:
+            self._heard.append(frame)
+            if len(self._heard) > _MAX_HEARD:
+                self._heard = None
 
     def close(self) -> None:
         """The turn is over."""

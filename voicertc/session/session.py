@@ -27,11 +27,12 @@ from ..core.facts import Fact
 from ..core.items import Item
 from ..core.options import SessionOptions
 from ..core.replies import Cause, ReplyRequest
-from ..providers.base import RecognitionRequest
+from ..providers.base import RecognitionRequest, VoiceRequest, WarmedMind, WarmedVoice
 from .appended import DRIFT, Appended
 from .cascade import Cascade
 from .client_paced import ClientPacedPlayout
 from .driver import Driver
+from .engines import Engines, known_engine
 from .for_agent import ForAgent
 from .hearing import CLOCK_DRIFT, Hearing
 from .recorder import Recorder
@@ -80,7 +81,8 @@ class Session:
         self._recording: Samples | None = None  # of the item that is being submitted
         self.ended = asyncio.Event()
         """Set when the conversation has decided to end, or broke; the owner then calls ``close``."""
-        self._conversation = Conversation(conversation, setup.session, id_prefix=id_prefix)
+        options = known_engine(setup.session, services.speech)
+        self._conversation = Conversation(conversation, options, id_prefix=id_prefix)
         self._recorder = Recorder(
             self._conversation,
             version=setup.version,
@@ -102,10 +104,10 @@ class Session:
         self._usage = UsageCount()
         self.playout = PlayoutBuffer(lead_ms=setup.lead_ms)
         self._client_paced = None if sink is None else ClientPacedPlayout(sink)
-        self._sounding = Sounding(setup.sounds if sink is None else None, setup.session)
+        self._sounding = Sounding(setup.sounds if sink is None else None, options)
         self.sounds = self._sounding.mixer
         """What the transport has to let each block of ``playout`` go through, if anything is needed."""
-        engine = Cascade(
+        cascade = Cascade(
             agent=services.agent,
             voice=services.voice,
             phrasebook=services.phrasebook,
@@ -113,8 +115,18 @@ class Session:
             session=self.for_agent,
             sends_packets=sink is None,
         )
+        self._engines = Engines(
+            cascade=cascade,
+            recognizer=services.recognizer,
+            speech=services.speech,
+            options=lambda: self._conversation.session,
+            hearing=self._recognition_request,
+            items=lambda: self._conversation.items,
+            post=self._driver.post,
+            tasks=self._tasks,
+        )
         self._speaking = Speaking(
-            engine=engine,
+            engine=self._engines,
             playout=self._client_paced or self.playout,
             post=self._driver.post,
             post_first=self._driver.post_first,
@@ -123,10 +135,9 @@ class Session:
             clock=self._loop.time,
             tasks=self._tasks,
         )
-        self._recognizer = services.recognizer.attend(self._recognition_request())
         self._hearing = Hearing(
             activity=services.detector.attend(),
-            recognizer=self._recognizer,
+            recognizer=self._engines,
             request=self._recognition_request,
             usage=self._usage,
             post=self._driver.post,
@@ -142,7 +153,8 @@ class Session:
             lag=lambda: self._hearing.lag,
             has_room=lambda: self._is_ended or self._hearing.has_room,
         )
-        self._listen_as(setup.session)
+        self._listen_as(options)
+        self._warm()
 
     # --- media and clients ----------------------------------------------------------------------
 
@@ -172,7 +184,9 @@ class Session:
 
     def post(self, event: Event) -> None:
         """Have an event handled."""
-        self._driver.post(event)
+        admitted = self._engines.admit(event) if isinstance(event, events.SessionUpdated) else (event,)
+        for each in admitted:
+            self._driver.post(each)
 
     def submit_speech(self, event: events.ItemSubmitted, samples: Samples) -> None:
         """Add an item that is recorded speech, ``(n,)`` int16 mono at 16 kHz; its words follow."""
@@ -217,7 +231,7 @@ class Session:
             self._client_paced.close()
         self.for_agent.close()
         await self._tasks.close()
-        await self._recognizer.close()
+        await self._engines.close()
         self._recorder.close()
         self.ended.set()
 
@@ -227,6 +241,9 @@ class Session:
         match command:
             case commands.OpenTurn(item_id, at):
                 self._hearing.open_turn(item_id, at)
+                self._warm()
+            case commands.GuessTurn(item_id):
+                self._hearing.guess_turn(item_id)
             case commands.CloseTurn(item_id):
                 self._hearing.close_turn(item_id)
             case commands.DropTurn(item_id):
@@ -234,9 +251,9 @@ class Session:
             case commands.Recognize(item_id):
                 if self._recording is not None:
                     self._hearing.recognize_recording(item_id, self._recording)
-            case commands.StartReply(reply_id, request):
-                given = request.input
-                self._speaking.start(reply_id, request, self.items if given is None else given)
+            case commands.StartReply(reply_id, request, guess):
+                history = self.items if request.input is None else request.input
+                self._speaking.start(reply_id, request, (*history, guess) if guess else history)
             case commands.FillReply(reply_id, text):
                 self._speaking.bridge(reply_id, text)
             case commands.CancelReply(reply_id):
@@ -257,6 +274,7 @@ class Session:
     def _publish(self, fact: Fact) -> None:
         if isinstance(fact, facts.SessionChanged):
             self._listen_as(fact.options)
+        self._engines.note(fact)
         self._sounding.note(fact)
         self.tell(fact)
         self._turn_log.note(fact)
@@ -269,6 +287,14 @@ class Session:
             threshold=detection.threshold if detection else None,
             noise_reduction=(noise.type, noise.strength) if noise else None,
         )
+
+    def _warm(self) -> None:
+        """Have connections opened before an answer needs them."""
+        options, agent, voice = self.options, self._services.agent, self._services.voice
+        if isinstance(agent, WarmedMind):
+            agent.warm()
+        if isinstance(voice, WarmedVoice):
+            voice.warm(VoiceRequest(options.voice, options.speed, options.language))
 
     def _recognition_request(self) -> RecognitionRequest:
         options = self._conversation.session

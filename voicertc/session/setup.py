@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..agents.base import Agent
 from ..audio.sounds import SoundSet
 from ..core.options import ConversationOptions, SessionOptions
-from ..providers.base import SpeechDetector, SpeechToText, TextToSpeech
+from ..providers.base import SpeechDetector, SpeechToSpeech, SpeechToText, TextToSpeech
 from ..providers.phrasebook import Phrasebook
 
 
@@ -24,6 +25,8 @@ class Services:
     """What the voice has made of greetings, apologies and the like; it goes with the voice."""
     clauses: Phrasebook | None = None
     """The same for what agents say; ``None``: nothing of that is kept."""
+    speech: Mapping[str, SpeechToSpeech] = field(default_factory=dict)
+    """Services that hear and answer by themselves, by the names that sessions choose them by."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,12 +48,18 @@ class TurnLog:
         self._answers: str | None = None
         self._reached: dict[Mark, float] = {}
         self._is_bridged = False
+        self._guessed = ""
+        self._reached_early: dict[Mark, float] = {}
         self._heard = ""
 
     def reached(self, reply_id: str, mark: Mark) -> None:
-        """A reply has come so far, for the first time or again."""
+        """A reply has come so far, for the first time or again; it may be one that nobody knows of yet."""
         if reply_id == self._answers:
             self._reached.setdefault(mark, self._clock())
+        else:
+            if reply_id != self._guessed:
+                self._guessed, self._reached_early = reply_id, {}
+            self._reached_early.setdefault(mark, self._clock())
 
     def note(self, fact: Fact) -> None:
         """Take one fact."""
@@ -64,7 +70,7 @@ class TurnLog:
                 self._final_at, self._heard = self._clock(), text
             case facts.ReplyBegan(reply_id, request) if request.cause is Cause.TURN:
                 self._answers = reply_id
-                self._reached.clear()
+                self._reached = self._reached_early if reply_id == self._guessed else {}
                 self._is_bridged = False
             case facts.ReplyTextGrew(reply_id) if reply_id == self._answers and self._speech_end is not None:
                 if Mark.FIRST_AUDIO in self._reached:

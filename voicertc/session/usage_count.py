@@ -5,13 +5,18 @@ Two accounts side by side: what we count ourselves, whoever did it, and what eac
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
+from typing import Any
 
+from .. import logs
 from ..audio.pcm import PLAYOUT_RATE_HZ
 from ..core import facts
 from ..core.facts import Fact, ServiceUsage
 from ..core.replies import Usage
 from ..providers.base import Used
+
+_log = logging.getLogger(__name__)
 
 
 class UsageCount:
@@ -50,11 +55,50 @@ class UsageCount:
                     self._tokens += replace(counted, provider="")
                     if counted.provider:
                         self.add("llm", Used(counted.provider, tokens=counted))
-                return facts.UsageAdded(
-                    round(self._heard_seconds, 3),
-                    round(self._n_samples / PLAYOUT_RATE_HZ, 3),
-                    self._n_characters,
-                    self._tokens,
-                    tuple(self._services.values()),
-                )
+                    logs.event(_log, logging.INFO, "reply_used", reply=fact.reply_id, **_tokens(counted))
+                return self._account()
         return None
+
+    def log(self) -> None:
+        """Write down what the session has used, and what each service has counted of it."""
+        account = self._account()
+        logs.event(
+            _log,
+            logging.INFO,
+            "session_used",
+            heard_s=account.heard_seconds,
+            spoken_s=account.spoken_seconds,
+            characters=account.spoken_characters,
+            **_tokens(account.tokens),
+        )
+        for service in account.services:
+            logs.event(
+                _log,
+                logging.INFO,
+                "service_used",
+                stage=service.stage,
+                provider=service.provider,
+                model=service.model,
+                seconds=service.seconds,
+                characters=service.characters,
+                **_tokens(service.tokens),
+            )
+
+    def _account(self) -> facts.UsageAdded:
+        return facts.UsageAdded(
+            round(self._heard_seconds, 3),
+            round(self._n_samples / PLAYOUT_RATE_HZ, 3),
+            self._n_characters,
+            self._tokens,
+            tuple(self._services.values()),
+        )
+
+
+def _tokens(usage: Usage) -> dict[str, Any]:
+    return {
+        "input_tokens": usage.input_tokens,
+        "cached_tokens": usage.cached_tokens,
+        "input_audio_tokens": usage.input_audio_tokens,
+        "output_tokens": usage.output_tokens,
+        "output_audio_tokens": usage.output_audio_tokens,
+    }

@@ -50,6 +50,7 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "vad.gate_mode": (0, 3),
     "turn_detection.silence": (0.1, 10),
     "turn_detection.prefix_padding": (0, 2),
+    "turn_detection.eager_silence": (0.1, 10),
     "interruptions.min_speech": (0, 5),
     "interruptions.min_confidence": (0, 1),
     "interruptions.resume_after": (0, 10),

@@ -207,6 +207,9 @@ class TurnDetectionSection(BaseModel):
     """Seconds without speech that end a turn; shorter answers sooner and cuts off more people."""
     prefix_padding: float = 0.3
     """Seconds before the detected start that count as part of the turn: first consonants are quiet."""
+    eager_silence: float | None = 0.15
+    """Seconds without speech after which an answer is prepared, unheard, in case the turn is over; requests
+    are made in vain where it is not. null waits for the end; pocketsphinx, too slow to hear twice, always."""
 
 
 class AgentSection(BaseModel):
@@ -214,6 +217,11 @@ class AgentSection(BaseModel):
 
     model_config = STRICT
 
+    engine: Literal["cascade", "openai-realtime"] = "cascade"
+    """How sessions begin to hear and answer: cascade (the stages stt, llm, tts), or OpenAI's speech-to-speech
+    model, which has llm's key and base_url, with the cascade to stand in. A client may choose for itself."""
+    model: str = "auto"
+    """Model of openai-realtime; auto is the engine's own default."""
     import_: str | None = Field(default=None, alias="import")
     """Agent of your own as module:attribute, like my_module:my_agent; null is the stage llm's."""
     instructions: str = ""

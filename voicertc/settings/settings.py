@@ -152,6 +152,7 @@ class Settings(BaseSettings):
         """Return what a session begins with, before its client chooses."""
         audio = self.audio
         return SessionOptions(
+            engine=self.agent.engine,
             instructions=self.agent.instructions,
             voice=self.tts.voice,
             speed=self.tts.speed,
@@ -175,8 +176,10 @@ class Settings(BaseSettings):
         greeting = language.greeting if self.agent.greeting == "default" else self.agent.greeting
         filler = language.waiting if self.agent.filler == "default" else self.agent.filler
         limits = self.limits
+        is_slow = self.engines("stt")[0] == "pocketsphinx"
         return ConversationOptions(
             endpointing=EndpointingOptions(
+                eager_silence=None if is_slow else self.turn_detection.eager_silence,
                 max_turn=limits.max_turn,
                 final_timeout=limits.final_timeout,
                 reply_timeout=limits.reply_timeout,

@@ -99,6 +99,7 @@ class World:
         self._n_scheduled = 0
         self._utterances: list[_Utterance] = []
         self._turns: dict[str, float] = {}
+        self._guesses: dict[str, float] = {}
         self._playouts: list[SimulatedPlayout] = []
         self._recordings: dict[str, str] = {}
         self.at(0.0, events.CallConnected())
@@ -235,6 +236,10 @@ class World:
         match command:
             case commands.OpenTurn(item_id, at):
                 self._turns[item_id] = at
+            case commands.GuessTurn(item_id):
+                self._guesses[item_id] = self.now
+                text = " ".join(entry.text for entry in self._heard_since(self._turns.get(item_id, 0.0)))
+                self.at(self.now + self._delays.final, events.WordsGuessed(item_id, text))
             case commands.CloseTurn(item_id):
                 self._recognize(item_id)
             case commands.DropTurn(item_id):
@@ -242,8 +247,8 @@ class World:
             case commands.Recognize(item_id):
                 text = self._recordings[item_id]
                 self.at(self.now + self._delays.final, events.TranscriptFinal(item_id, text))
-            case commands.StartReply(reply_id, request):
-                self._reply(reply_id, request)
+            case commands.StartReply(reply_id, request, guess):
+                self._reply(reply_id, request, guess)
             case commands.FillReply(reply_id, text):
                 self.at(self.now + self._delays.filler, _Voiced(reply_id, text, is_filler=True))
             case commands.CancelReply(reply_id):
@@ -266,8 +271,11 @@ class World:
 
     def _recognize(self, item_id: str) -> None:
         begins = self._turns.pop(item_id, self.now)
-        heard = [entry for entry in self._utterances if entry.ends >= begins and entry.begins <= self.now]
-        when = self.now + self._delays.final
+        heard = self._heard_since(begins)
+        asked_at = self._guesses.pop(item_id, self.now)
+        if any(entry.begins > asked_at for entry in heard):
+            asked_at = self.now  # there is more to recognize than what was guessed
+        when = max(self.now, asked_at + self._delays.final)
         if not self._is_recognizer_up():
             self.at(when, events.TranscriptFailed(item_id, "crashed", "down"))
             return
@@ -276,12 +284,15 @@ class World:
         confidence = heard[-1].confidence if heard else None
         self.at(when, events.TranscriptFinal(item_id, text, confidence, None, self.now - begins))
 
+    def _heard_since(self, begins: float) -> list[_Utterance]:
+        return [entry for entry in self._utterances if entry.ends >= begins and entry.begins <= self.now]
+
     @property
     def _is_client_paced(self) -> bool:
         return self.conversation.options.is_client_paced
 
-    def _reply(self, reply_id: str, request: ReplyRequest) -> None:
-        answer = request.text if request.text is not None else self._ask_agent(request)
+    def _reply(self, reply_id: str, request: ReplyRequest, guess: Item | None) -> None:
+        answer = request.text if request.text is not None else self._ask_agent(request, guess)
         when = self.now + (0.0 if request.text is not None else self._delays.agent)
         if isinstance(answer, Exception):
             self.at(when, events.ReplyFailed(reply_id, "agent_error", str(answer)))
@@ -342,10 +353,10 @@ class World:
     def _playout_of(self, reply_id: str) -> SimulatedPlayout | None:
         return next((playout for playout in self._playouts if playout.reply_id == reply_id), None)
 
-    def _ask_agent(self, request: ReplyRequest) -> Answer:
+    def _ask_agent(self, request: ReplyRequest, guess: Item | None) -> Answer:
         words: list[str] = []
         items = self.conversation.items if request.input is None else request.input
-        for item in reversed(items):
+        for item in reversed((*items, *((guess,) if guess else ()))):
             if item.role is Role.ASSISTANT:
                 break
             if item.text:

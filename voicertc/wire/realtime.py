@@ -25,7 +25,13 @@ from .flood import FLOOD_BURST, FLOOD_NOTICE, FLOOD_RATE, TokenBucket
 from .item_json import render_item
 from .received import Received
 from .responses import Responses, ServerEvent
-from .session_json import apply_update, asks_for_sounds, read_subscriptions, render_session
+from .session_json import (
+    apply_update,
+    asks_for_engine,
+    asks_for_sounds,
+    read_subscriptions,
+    render_session,
+)
 
 MAX_MESSAGE_BYTES = {"webrtc": 64 * 1024, "websocket": 21 * 1024 * 1024, "sideband": 1024 * 1024}
 """Larger messages are not even parsed. A data channel's limit is the network's; OpenAI's WebSocket takes
@@ -58,7 +64,7 @@ class RealtimeWire:
         self._flood_told_at: float | None = None
         self._updates = _UpdatesUnderWay()
         self._subscriptions: frozenset[str] = frozenset()
-        self._shows_sounds = False
+        self._shows_sounds = self._shows_engine = False
         self._shows_transcripts = True
         self._state: State | None = None
         self._state_is_due = False
@@ -134,6 +140,7 @@ class RealtimeWire:
             self._state_is_due |= "voicertc.state" in wanted - self._subscriptions
             self._subscriptions = wanted
         self._shows_sounds |= asks_for_sounds(session)
+        self._shows_engine |= asks_for_engine(session)
         self._updates.add(merged, in_force)
         return SessionUpdated(merged, origin)
 
@@ -225,8 +232,14 @@ class RealtimeWire:
     def _session(self, kind: str, options: SessionOptions) -> ServerEvent:
         self._shows_transcripts = options.transcription_model is not None
         self._responses.audio_format = options.output_format
+        # Who follows our own events is told as well that a speech-to-speech service has been replaced.
+        self._shows_engine |= bool(self._subscriptions) and options.answers_sound
         shown = render_session(
-            options, self._session_id, self._subscriptions, shows_sounds=self._shows_sounds
+            options,
+            self._session_id,
+            self._subscriptions,
+            shows_sounds=self._shows_sounds,
+            shows_engine=self._shows_engine,
         )
         return {"type": kind, "session": shown}
 

@@ -46,11 +46,12 @@ def render_session(
     subscriptions: Iterable[str] = (),
     *,
     shows_sounds: bool = False,
+    shows_engine: bool = False,
 ) -> dict[str, object]:
     """Return the session as ``session.created`` and ``session.updated`` carry it.
 
-    ``voicertc`` is shown only to a client that subscribed, or asked for its ``sounds``, so that others see
-    OpenAI's object.
+    ``voicertc`` is shown only to a client that subscribed, or asked for its ``sounds`` or ``engine``, so that
+    others see OpenAI's object.
     """
     session = _render_transcribing(options) if options.is_transcription else _render_talking(options)
     session["id"] = session_id
@@ -59,6 +60,8 @@ def render_session(
         own["events"] = events
     if shows_sounds:
         own["sounds"] = render_sounds(options.sounds)
+    if shows_engine:
+        own["engine"] = options.engine
     return session | {"voicertc": own} if own else session
 
 
@@ -92,6 +95,7 @@ def apply_update(options: SessionOptions, session: Fields) -> SessionOptions:
         tools=tools,
         tool_choice=tool_choice,
         max_output_tokens=read_max_tokens(session, options.max_output_tokens),
+        engine=ours.read("engine", identifier, absent=options.engine, null=_DEFAULTS.engine),
         sounds=ours.read("sounds", read_sounds(options.sounds), absent=options.sounds, null=_DEFAULTS.sounds),
     )
 
@@ -116,7 +120,7 @@ def read_subscriptions(session: Fields) -> frozenset[str] | None:
     if session.is_null("voicertc"):
         return frozenset()
     wanted = session.section("voicertc")
-    wanted.only("events", "sounds")
+    wanted.only("events", "sounds", "engine")
     names = wanted.read("events", array(choice((*VOICERTC_EVENTS, "*"))), absent=None, null=[])
     return None if names is None else frozenset(VOICERTC_EVENTS if "*" in names else names)
 
@@ -125,6 +129,12 @@ def asks_for_sounds(session: Fields) -> bool:
     """Whether a client names ``voicertc.sounds``, to change them or only to be shown them."""
     ours = session.section("voicertc")
     return "sounds" in ours or ours.is_null("sounds")
+
+
+def asks_for_engine(session: Fields) -> bool:
+    """Whether a client names ``voicertc.engine``, to choose who answers."""
+    ours = session.section("voicertc")
+    return "engine" in ours or ours.is_null("engine")
 
 
 def _type_of(options: SessionOptions) -> str:

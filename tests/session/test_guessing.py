@@ -1,0 +1,135 @@
+"""A session that prepares an answer while its user pauses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from voicertc.core import facts
+from voicertc.core.options import ConversationOptions, EndpointingOptions, Phrases
+from voicertc.providers.base import Final
+from voicertc.session.setup import SessionSetup
+from voicertc.testing import virtual_time
+from voicertc.testing.fakes import FakeRecognizer, FakeVoice
+
+from .conftest import Stage
+from .scripts import PieceAgent, facts_of
+
+EAGER = EndpointingOptions(eager_silence=0.15)
+SETUP = SessionSetup(
+    conversation=ConversationOptions(phrases=Phrases(greeting=None, waiting=None), endpointing=EAGER)
+)
+TICK = 0.02
+
+
+def run(main: Callable[[], object]) -> None:
+    virtual_time.run(main())  # type: ignore[arg-type]
+
+
+def test_the_answer_is_ready_when_the_turn_is_over() -> None:
+    async def main() -> None:
+        stage = Stage(
+            recognizer=FakeRecognizer(["hello"], delay=0.2),
+            agent=PieceAgent([0.25, "It is three."]).agent,
+            voice=FakeVoice(first_audio=0.1),
+            setup=SETUP,
+        )
+        stage.line.says(1.0, lasts=1.0)
+        await stage.line.run(until=8.0)
+        begin = stage.line.audible[0][0]
+        assert begin == pytest.approx(2.0 + 0.15 + 0.2 + 0.25 + 0.1, abs=2 * TICK)
+        assert stage.line.history == [("user", "hello"), ("assistant", "It is three.")]
+        measured = facts_of(stage, facts.TurnMeasured)[0]
+        assert measured.silence == pytest.approx(0.5, abs=TICK)
+        assert measured.recognition == pytest.approx(0.0, abs=TICK)  # it was over by then
+        stages = (measured.first_text, measured.first_clause, measured.first_audio, measured.playout)
+        assert 0.5 + sum(stages) == pytest.approx(begin - 2.0, abs=2 * TICK)
+        assert stage.is_clean
+        await stage.session.close()
+
+    run(main)
+
+
+def test_who_goes_on_is_recognized_in_one_piece_and_answered_once() -> None:
+    async def main() -> None:
+        recognizer = FakeRecognizer(["tell me", "tell me a story"], delay=0.1)
+        agent = PieceAgent([0.3, "Wrong."], [0.1, "Once upon a time."])
+        stage = Stage(recognizer=recognizer, agent=agent.agent, setup=SETUP)
+        stage.line.says(1.0, lasts=1.0)
+        stage.line.says(2.4, lasts=1.0)
+        await stage.line.run(until=10.0)
+        assert stage.line.history == [("user", "tell me a story"), ("assistant", "Once upon a time.")]
+        first, second = recognizer.turns
+        assert second == pytest.approx(first + 1.4, abs=0.1)  # from its beginning, the pause included
+        assert [request.user_text for request in agent.requests] == ["tell me", "tell me a story"]
+        assert len(facts_of(stage, facts.ReplyBegan)) == 1
+        assert "Wrong." not in stage.voice.texts
+        assert stage.is_clean
+        await stage.session.close()
+
+    run(main)
+
+
+def test_words_with_times_lie_where_they_were_said() -> None:
+    async def main() -> None:
+        stage = Stage([Final("hello")], agent=PieceAgent(["Fine."]).agent, setup=SETUP)
+        stage.line.says(1.0, lasts=1.0)
+        await stage.line.run(until=5.0)
+        heard = facts_of(stage, facts.FinalHeard)[0]
+        assert (heard.start, heard.end) == (pytest.approx(1.0, abs=0.05), pytest.approx(2.0, abs=0.05))
+        await stage.session.close()
+
+    run(main)
+
+
+def test_a_recognizer_that_is_slower_than_the_silence_is_not_asked_twice() -> None:
+    async def main() -> None:
+        recognizer = FakeRecognizer(["hello"], delay=1.0)
+        stage = Stage(recognizer=recognizer, agent=PieceAgent(["Fine."]).agent, setup=SETUP)
+        stage.line.says(1.0, lasts=1.0)
+        await stage.line.run(until=8.0)
+        assert len(recognizer.turns) == 1
+        assert stage.line.history[-1] == ("assistant", "Fine.")
+        # It began 0.35 s earlier all the same.
+        assert stage.line.audible[0][0] == pytest.approx(2.0 + 0.15 + 1.0 + 0.1, abs=2 * TICK)
+        await stage.session.close()
+
+    run(main)
+
+
+def test_a_recognizer_that_failed_in_the_pause_is_apologized_for_at_the_end() -> None:
+    async def main() -> None:
+        stage = Stage([RuntimeError("no")], setup=SETUP)
+        stage.line.says(1.0, lasts=1.0)
+        await stage.line.run(until=8.0)
+        assert stage.line.history[-1] == ("assistant", Phrases().not_heard)
+        await stage.session.close()
+
+    run(main)
+
+
+def test_nothing_is_left_of_a_guess_when_the_caller_hangs_up() -> None:
+    async def main() -> None:
+        stage = Stage(["hello"], agent=PieceAgent([5.0, "Fine."]).agent, setup=SETUP)
+        stage.line.says(1.0, lasts=1.0)
+        await stage.line.run(until=2.4)
+        await stage.session.close()
+        assert stage.is_clean
+
+    run(main)
+
+
+def test_a_patient_operator_has_nothing_begun_before_the_end() -> None:
+    async def main() -> None:
+        patient = replace(SETUP.conversation, endpointing=EndpointingOptions())
+        recognizer = FakeRecognizer(["tell me a story"])
+        stage = Stage(recognizer=recognizer, setup=replace(SETUP, conversation=patient))
+        stage.line.says(1.0, lasts=1.0)
+        stage.line.says(2.4, lasts=1.0)
+        await stage.line.run(until=8.0)
+        assert len(recognizer.turns) == 1
+        await stage.session.close()
+
+    run(main)
