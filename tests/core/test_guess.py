@@ -181,3 +181,12 @@ def test_a_client_that_asks_itself_meanwhile_is_answered_once() -> None:
     world.at(2.42, events.ResponseRequested(ReplyRequest(Cause.CLIENT)))
     world.run(until=10.0)
     assert [fact.request.cause for fact in world.facts_of(facts.ReplyBegan)] == [Cause.CLIENT]
+
+
+def test_speech_to_speech_is_asked_once_whatever_its_words_turn_out_to_be() -> None:
+    world = World(OPTIONS, SessionOptions(engine="openai-realtime"), delays=REALISTIC)
+    world.user_says(1.0, "how are you", lasts=1.0)
+    world.run(until=10.0)
+    assert world.times_of(commands.StartReply) == [pytest.approx(2.15)]
+    assert world.when(facts.ReplyBegan) == [2.5]
+    assert world.history == [("user", "how are you"), ("assistant", "You said .")]

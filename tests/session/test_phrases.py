@@ -186,7 +186,9 @@ class Mouth:
             tasks=self._tasks,
         )
 
-    async def reply(self, request: ReplyRequest, history: tuple[Item, ...]) -> AsyncGenerator[Piece, None]:
+    async def reply(
+        self, request: ReplyRequest, history: tuple[Item, ...], reply_id: str = ""
+    ) -> AsyncGenerator[Piece, None]:
         for piece in self._pieces:
             yield piece
 

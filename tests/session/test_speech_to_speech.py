@@ -15,7 +15,7 @@ from voicertc.core import events, facts
 from voicertc.core.agenda import plain_request
 from voicertc.core.facts import Fact
 from voicertc.core.items import Item, Kind, Modality, Role
-from voicertc.core.options import SessionOptions, Tool, TurnDetection
+from voicertc.core.options import EndpointingOptions, SessionOptions, Tool, TurnDetection
 from voicertc.core.replies import Cause, ReplyRequest, ToolCall
 from voicertc.providers.openai_access import OpenAIOptions
 from voicertc.providers.openai_speech_to_speech import OpenAISpeechToSpeech, OpenAISpeechToSpeechOptions
@@ -46,7 +46,9 @@ _F = TypeVar("_F", bound=Fact)
 class Talk:
     """A session on the service, a caller on its line, and what a test waits for."""
 
-    def __init__(self, fake: FakeOpenAI, service: OpenAISpeechToSpeech, options: SessionOptions) -> None:
+    def __init__(
+        self, fake: FakeOpenAI, service: OpenAISpeechToSpeech, options: SessionOptions, eager: float | None
+    ) -> None:
         self.fake = fake
         self.agent = ScriptedAgent(lambda text: f"The cascade heard {text}.")
         self.recognizer = FakeRecognizer(["one", "two", "three"])
@@ -57,7 +59,9 @@ class Talk:
             LoudnessDetector(),
             speech={ENGINE: service},
         )
-        setup = replace(QUIET, session=options)
+        endpointing = EndpointingOptions(eager_silence=eager)
+        conversation = replace(QUIET.conversation, endpointing=endpointing)
+        setup = replace(QUIET, session=options, conversation=conversation)
         self.session = Session(services, setup, session_id="sess_test", id_prefix="")
         self.line = Line(self.session)
         self._changed = asyncio.Event()
@@ -94,13 +98,18 @@ class Talk:
 
 @asynccontextmanager
 async def talk(
-    scenario: Scenario, options: SessionOptions = OPTIONS, *, key: str | None = None, **service: Any
+    scenario: Scenario,
+    options: SessionOptions = OPTIONS,
+    *,
+    key: str | None = None,
+    eager: float | None = None,
+    **service: Any,
 ) -> AsyncGenerator[Talk, None]:
     async with FakeOpenAI(scenario) as fake:
         access = OpenAIOptions(base_url=fake.base_url, api_key=Secret(key or str(scenario.api_key)))
         made = OpenAISpeechToSpeech(OpenAISpeechToSpeechOptions(**service), access)
         await made.start()
-        call = Talk(fake, made, options)
+        call = Talk(fake, made, options, eager)
         try:
             yield call
         finally:
@@ -140,6 +149,46 @@ async def test_two_turns_are_heard_and_answered_by_sound() -> None:
         assert ended.usage.input_audio_tokens > 0
         assert ended.usage.output_audio_tokens > 0
         assert call.agent.requests == []
+
+
+async def test_an_answer_is_ready_when_the_turn_is_over() -> None:
+    options = replace(OPTIONS, turn_detection=TurnDetection(silence=1.0))
+    async with talk(Scenario(transcripts=("Hello.",), replies=("Hi.",)), options, eager=0.15) as call:
+        call.speak(0.6)
+        await call.until(lambda: any(each.received("response.create") for each in call.sockets))
+        assert call.of(facts.TurnStopped) == []  # it is asked for in the pause
+        await call.until_answered(1)
+        assert call.line.history == [("user", "Hello."), ("assistant", "Hi.")]
+        assert len(call.socket.received("response.create")) == 1
+
+
+async def test_who_goes_on_is_answered_once_and_what_was_guessed_is_forgotten() -> None:
+    seen: list[list[object]] = []
+
+    def reply(messages: Sequence[Mapping[str, Any]]) -> str:
+        seen.append([message["role"] for message in messages if message["role"] != "system"])
+        return "Once upon a time."
+
+    scenario = Scenario(transcripts=("Tell me.", "Tell me a story.", "Go on."), replies=reply)
+    options = replace(OPTIONS, turn_detection=TurnDetection(silence=1.0))
+    async with talk(scenario, options, eager=0.15) as call:
+        call.speak(0.6)
+        await call.until(lambda: any(each.received("response.create") for each in call.sockets))
+        call.speak(0.6)
+        await call.until_answered(1)
+        call.speak(0.6)
+        await call.until_answered(2)
+        assert call.line.history == [
+            ("user", "Tell me a story."),
+            ("assistant", "Once upon a time."),
+            ("user", "Go on."),
+            ("assistant", "Once upon a time."),
+        ]
+        # The service remembers the turn once, whole, and nothing of the answer that nobody heard.
+        assert seen == [["user"], ["user"], ["user", "assistant", "user"]]
+        first, whole, *_ = (len(turn.samples) for turn in call.socket.turns)
+        assert whole > first
+        assert errors(call.socket) == []
 
 
 async def test_a_barge_in_leaves_what_was_heard_on_both_sides() -> None:

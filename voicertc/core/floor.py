@@ -212,9 +212,10 @@ class Floor:
             self._prepare(turn, None)
 
     def words_guessed(self, item_id: str, text: str) -> None:
-        """These are the turn's words, if it is over."""
+        """These are the turn's words, if it is over; who answers its sound is at work already."""
         turn = self.listening.turn
-        if turn and turn.item_id == item_id and turn.is_guessed and text.strip() and self._may_guess:
+        is_wanted = turn is not None and turn.item_id == item_id and turn.is_guessed and self._may_guess
+        if turn and is_wanted and text.strip() and not self.session.answers_sound:
             self._prepare(turn, text.strip())
 
     def _prepare(self, turn: Turn, words: str | None) -> None:

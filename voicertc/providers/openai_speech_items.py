@@ -67,7 +67,13 @@ class Mirror:
         return self._find(item_id) is not None
 
     def expect(self, item_id: str, turn: Transcript) -> None:
-        """A turn's sound has been committed: the service makes an item of it."""
+        """A turn's sound has been committed: the service makes an item of it.
+
+        What was committed of the same turn before, because it was taken for over, is part of this.
+        """
+        for entry in self._entries:
+            if entry.item_id == item_id:
+                entry.item_id = ""
         self._entries.append(Entry(item_id=item_id, turn=turn))
 
     def put_out(self, entry: Entry) -> None:

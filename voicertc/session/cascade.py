@@ -63,7 +63,9 @@ class Cascade:
         self._sends_packets = sends_packets
         self._session = session
 
-    async def reply(self, request: ReplyRequest, history: tuple[Item, ...]) -> AsyncGenerator[Piece, None]:
+    async def reply(
+        self, request: ReplyRequest, history: tuple[Item, ...], reply_id: str = ""
+    ) -> AsyncGenerator[Piece, None]:
         """Yield the reply's pieces; see ``engine.ReplyEngine``."""
         said = self._given(request.text) if request.text is not None else self._asked(request, history)
         if request.output is Modality.TEXT:

@@ -60,8 +60,13 @@ Piece = TextBegan | ClauseOpened | AudioMade | ClauseClosed | TextMade | ToolCal
 class ReplyEngine(Protocol):
     """One object per session; ``reply`` is called once per reply and cancelled by cancellation."""
 
-    def reply(self, request: ReplyRequest, history: tuple[Item, ...]) -> AsyncGenerator[Piece, None]:
-        """Yield the reply as it is made. Raises ``ProviderError``; anything else is the engine's bug."""
+    def reply(
+        self, request: ReplyRequest, history: tuple[Item, ...], reply_id: str = ""
+    ) -> AsyncGenerator[Piece, None]:
+        """Yield the reply as it is made. Raises ``ProviderError``; anything else is the engine's bug.
+
+        ``reply_id``: the session's name for it; a filler has that of the reply it bridges.
+        """
 
 
 def check_call(call: ToolCall, request: ReplyRequest, provider: str) -> None:

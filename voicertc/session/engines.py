@@ -136,17 +136,19 @@ class Engines:
             async for piece in pieces:
                 yield piece
 
-    async def reply(self, request: ReplyRequest, history: tuple[Item, ...]) -> AsyncGenerator[Piece, None]:
+    async def reply(
+        self, request: ReplyRequest, history: tuple[Item, ...], reply_id: str = ""
+    ) -> AsyncGenerator[Piece, None]:
         """Yield a reply; see ``ReplyEngine``."""
         speech = self._speech
         if speech is None or request.text is not None:  # which the cascade speaks in either case
-            async with aclosing((speech or self._cascade).reply(request, history)) as pieces:
+            async with aclosing((speech or self._cascade).reply(request, history, reply_id)) as pieces:
                 async for piece in pieces:
                     yield piece
             return
         name, has_begun = self._name, False
         try:
-            async with aclosing(speech.reply(request, history)) as pieces:
+            async with aclosing(speech.reply(request, history, reply_id)) as pieces:
                 async for piece in pieces:
                     has_begun = True
                     yield piece
@@ -159,7 +161,7 @@ class Engines:
             if has_begun or _is_unheard(history):
                 raise
             logs.event(_log, logging.WARNING, "answered_by_cascade", provider=name, error=error.message)
-        async with aclosing(self._cascade.reply(request, history)) as pieces:
+        async with aclosing(self._cascade.reply(request, history, reply_id)) as pieces:
             async for piece in pieces:
                 yield piece
 

@@ -207,7 +207,7 @@ class Speaking:
         clause: str | None = None  # announced, and without sound so far
         has_mouth = False
         try:
-            async with aclosing(self._engine.reply(request, history)) as pieces:
+            async with aclosing(self._engine.reply(request, history, reply_id)) as pieces:
                 async for piece in pieces:
                     match piece:
                         case AudioMade(samples):
@@ -269,7 +269,7 @@ class Speaking:
         request = replace(making.request, cause=Cause.FILLER, text=text.strip())
         has_mouth = False
         try:
-            async with aclosing(self._engine.reply(request, ())) as pieces:
+            async with aclosing(self._engine.reply(request, (), reply_id)) as pieces:
                 async for piece in pieces:
                     if isinstance(piece, AudioMade) and len(piece.samples):
                         if not has_mouth:

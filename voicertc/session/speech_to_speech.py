@@ -58,16 +58,12 @@ class SpeechEngine:
         self._given = given
         self._first_timeout, self._hole_timeout = first_timeout, hole_timeout
         self._pace = DEFAULT_PACE
-        self._reply_id = ""
-        self._at_work: str | None = None
         self._fillers: dict[str, int] = {}  # samples of them, by reply
         self._replies: dict[str, str] = {}  # by the item of their message
 
     def note(self, fact: Fact) -> None:
         """Take what became of a reply; every fact of the session comes here."""
         match fact:
-            case facts.ReplyBegan(reply_id, request) if not request.is_aside:
-                self._reply_id = reply_id
             case facts.ReplyItemBegan(reply_id, item) if not fact.is_aside:
                 self._replies[item.id] = reply_id
                 _bound(self._replies)
@@ -79,44 +75,50 @@ class SpeechEngine:
             case _:
                 pass
 
-    async def reply(self, request: ReplyRequest, history: tuple[Item, ...]) -> AsyncGenerator[Piece, None]:
+    async def reply(
+        self, request: ReplyRequest, history: tuple[Item, ...], reply_id: str = ""
+    ) -> AsyncGenerator[Piece, None]:
         """Yield the reply's pieces; see ``engine.ReplyEngine``."""
         if request.text is not None:
-            pieces = self._say_given(request, history)
+            pieces = self._say_given(request, history, reply_id)
         elif request.output is Modality.TEXT:
-            pieces = self._write(request, history)
+            pieces = self._write(request, history, reply_id)
         else:
-            pieces = self._speak(request, history)
+            pieces = self._speak(request, history, reply_id)
         async with aclosing(pieces):
             async for piece in pieces:
                 yield piece
 
     async def _say_given(
-        self, request: ReplyRequest, history: tuple[Item, ...]
+        self, request: ReplyRequest, history: tuple[Item, ...], reply_id: str
     ) -> AsyncGenerator[Piece, None]:
-        filled = self._at_work if request.cause is Cause.FILLER else None
-        async with aclosing(self._given.reply(request, history)) as pieces:
+        async with aclosing(self._given.reply(request, history, reply_id)) as pieces:
             async for piece in pieces:
-                if filled is not None and isinstance(piece, AudioMade):
-                    self._fillers[filled] = self._fillers.get(filled, 0) + len(piece.samples)
+                if request.cause is Cause.FILLER and isinstance(piece, AudioMade):
+                    self._fillers[reply_id] = self._fillers.get(reply_id, 0) + len(piece.samples)
                     _bound(self._fillers)
                 yield piece
 
-    async def _write(self, request: ReplyRequest, history: tuple[Item, ...]) -> AsyncGenerator[Piece, None]:
-        async with aclosing(self._answer(request, history)) as said:
+    async def _write(
+        self, request: ReplyRequest, history: tuple[Item, ...], reply_id: str
+    ) -> AsyncGenerator[Piece, None]:
+        async with aclosing(self._answer(request, history, reply_id)) as said:
             async for piece in said:
                 if isinstance(piece, str):
                     yield TextMade(piece)
                 elif not isinstance(piece, SpeechChunk):
                     yield piece
 
-    async def _speak(self, request: ReplyRequest, history: tuple[Item, ...]) -> AsyncGenerator[Piece, None]:
+    async def _speak(
+        self, request: ReplyRequest, history: tuple[Item, ...], reply_id: str
+    ) -> AsyncGenerator[Piece, None]:
         """Take what comes at once, so that as much as possible is known when a clause has to be cut."""
         heard = _Heard(self._pace / request.speed)
         me = asyncio.current_task()
         name = me.get_name() if me else "reply"
         # No TaskGroup: its exit and a generator's early close do not go together.
-        taking = asyncio.create_task(heard.take_all(self._answer(request, history)), name=f"{name}/speech")
+        said = self._answer(request, history, reply_id)
+        taking = asyncio.create_task(heard.take_all(said), name=f"{name}/speech")
         try:
             async for piece in heard.pieces():
                 yield piece
@@ -126,24 +128,17 @@ class SpeechEngine:
             await asyncio.gather(taking, return_exceptions=True)
 
     async def _answer(
-        self, request: ReplyRequest, history: tuple[Item, ...]
+        self, request: ReplyRequest, history: tuple[Item, ...], reply_id: str
     ) -> AsyncGenerator[SaidPiece, None]:
         """Yield what the service says, within its deadlines."""
-        reply_id = "" if request.is_aside else self._reply_id
-        if not request.is_aside:
-            self._at_work = reply_id
         patience, is_empty = self._first_timeout, True
-        said = self.dialogue.answer(as_told(request), history, reply_id=reply_id)
-        try:
-            async with aclosing(said):
-                while (piece := await self._in_time(said, patience)) is not None:
-                    if isinstance(piece, ToolCall):
-                        check_call(piece, request, self._provider)
-                    patience, is_empty = self._hole_timeout, is_empty and isinstance(piece, Usage)
-                    yield piece
-        finally:
-            if not request.is_aside:
-                self._at_work = None
+        kept_as = "" if request.is_aside else reply_id
+        async with aclosing(self.dialogue.answer(as_told(request), history, reply_id=kept_as)) as said:
+            while (piece := await self._in_time(said, patience)) is not None:
+                if isinstance(piece, ToolCall):
+                    check_call(piece, request, self._provider)
+                patience, is_empty = self._hole_timeout, is_empty and isinstance(piece, Usage)
+                yield piece
         if is_empty:
             raise ProviderCrashed(f"{self._provider} answered nothing", provider=self._provider)
 
