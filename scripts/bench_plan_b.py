@@ -19,7 +19,7 @@ import io
 import logging
 import sys
 
-from plan_b_bench.cells import KEY, Cell, Heard, Row, run_all
+from plan_b_bench.cells import KEY, Heard, Row, cells_of, run_all
 from plan_b_bench.faults import TROUBLES
 
 PROMISE = 3.0
@@ -40,7 +40,7 @@ def main() -> None:
     logging.basicConfig(level=logging.DEBUG, handlers=handlers)
     logging.getLogger("asyncio").setLevel(logging.INFO)
     engines = options.engine or sorted(TROUBLES)
-    cells = [Cell(e, trouble, has) for e in engines for trouble in TROUBLES[e] for has in (False, True)]
+    cells = cells_of(engines)
     rows = asyncio.run(run_all(cells, options.at_once, lambda _: print(".", end="", flush=True)))
     print()
     for row in rows:

@@ -15,7 +15,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
 
-from plan_b_bench.cells import KEY, Cell, Row, run_all
+from plan_b_bench.cells import KEY, Cell, Row, cells_of, run_all
 from plan_b_bench.faults import TROUBLES
 
 AT_ONCE = 60
@@ -25,12 +25,7 @@ UNREACHABLE = ("unknown host", "TLS failure")
 STARTED = ("mid-stream", "no words", "answers instead", "slow trickle", "odd-length PCM", "rewords")
 """Faults that show when something was heard already, or that nobody can tell from a real answer."""
 
-CELLS = [
-    Cell(engine, trouble, has_fallback)
-    for engine, troubles in TROUBLES.items()
-    for trouble in troubles
-    for has_fallback in (False, True)
-]
+CELLS = cells_of(TROUBLES)
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +58,9 @@ def test_the_caller_hears_an_answer_or_an_apology(matrix: tuple[dict[str, Row], 
         "apology" if cell.trouble.name in UNREACHABLE and not cell.has_fallback else "answer"
     )
     assert KEY not in row.told
-    if cell.has_fallback and not any(name in cell.trouble.name for name in STARTED):
+    # Speech to speech is replaced as a whole, by then without the turn's words.
+    is_backed = cell.has_fallback and cell.stage != "speech"
+    if is_backed and not any(name in cell.trouble.name for name in STARTED):
         assert row.first.kind == "answer"
 
 

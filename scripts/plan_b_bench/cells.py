@@ -8,25 +8,26 @@ again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from plan_b_bench.faults import Trouble, broken
+from plan_b_bench.faults import TROUBLES, Trouble, broken
 from plan_b_bench.switch import Line
 from voicertc.agents.base import Agent
 from voicertc.agents.chat import ChatAgent
 from voicertc.agents.fallback import FallbackAgent
 from voicertc.core import facts
 from voicertc.core.facts import Fact
-from voicertc.core.options import ConversationOptions, Phrases
-from voicertc.providers.base import SpeechToText, TextToSpeech, VoiceRequest
+from voicertc.core.options import ConversationOptions, Phrases, SessionOptions
+from voicertc.providers.base import SpeechToSpeech, SpeechToText, TextToSpeech, VoiceRequest
 from voicertc.providers.openai_chat import OpenAIChat, OpenAIChatOptions
 from voicertc.providers.openai_client import OpenAIClient, OpenAIOptions
 from voicertc.providers.openai_live import OpenAILiveOptions, OpenAILiveSpeechToText
 from voicertc.providers.openai_reader import OpenAIReaderOptions, OpenAIReaderVoice
 from voicertc.providers.openai_responses import OpenAIResponses, OpenAIResponsesOptions
+from voicertc.providers.openai_speech_to_speech import OpenAISpeechToSpeech, OpenAISpeechToSpeechOptions
 from voicertc.providers.openai_stt import OpenAISpeechToText, OpenAISpeechToTextOptions
 from voicertc.providers.openai_tts import OpenAITextToSpeech, OpenAITextToSpeechOptions
 from voicertc.providers.phrasebook import Phrasebook
@@ -75,6 +76,7 @@ class Cell:
             "openai-responses": "llm",
             "openai-speech": "tts",
             "openai-reader": "tts",
+            "openai-realtime": "speech",
         }[self.engine]
 
 
@@ -117,9 +119,10 @@ async def run_cell(cell: Cell) -> Row:
         services = await stack.enter_async_context(_services(cell, access))
         await voice_phrases(PHRASES.all(), services, VoiceRequest())
         await line.set(cell.trouble.line, _port(ailing))
+        engine = cell.engine if cell.stage == "speech" else "cascade"
         session = Session(
             services,
-            SessionSetup(conversation=ConversationOptions(phrases=PHRASES)),
+            SessionSetup(ConversationOptions(phrases=PHRASES), SessionOptions(engine=engine)),
             session_id="sess_matrix",
             id_prefix="",
         )
@@ -161,8 +164,11 @@ async def _services(cell: Cell, access: OpenAIOptions) -> AsyncIterator[Services
     agent: Agent = ScriptedAgent(lambda _: ANSWER, delay=0.1)
     voice: TextToSpeech = FakeVoice()
     tested = _MAKERS[cell.engine](access)
+    speech: dict[str, SpeechToSpeech] = {}
     chain: Any
     match cell.stage:
+        case "speech":
+            chain = speech[cell.engine] = tested
         case "stt":
             chain = recognizer = FallbackSpeechToText(_members(cell, tested, recognizer))
         case "llm":
@@ -171,7 +177,7 @@ async def _services(cell: Cell, access: OpenAIOptions) -> AsyncIterator[Services
             chain = voice = FallbackTextToSpeech(_members(cell, tested, voice))
     await chain.start()
     try:
-        yield Services(recognizer, agent, voice, LoudnessDetector(), Phrasebook())
+        yield Services(recognizer, agent, voice, LoudnessDetector(), Phrasebook(), speech=speech)
     finally:
         await chain.close()
 
@@ -189,7 +195,18 @@ _MAKERS: dict[str, Callable[[OpenAIOptions], Any]] = {
     ),
     "openai-speech": lambda access: OpenAITextToSpeech(OpenAITextToSpeechOptions(), OpenAIClient(access)),
     "openai-reader": lambda access: OpenAIReaderVoice(OpenAIReaderOptions(), access),
+    "openai-realtime": lambda access: OpenAISpeechToSpeech(OpenAISpeechToSpeechOptions(), access),
 }
+
+
+def cells_of(engines: Iterable[str]) -> list[Cell]:
+    """Return all cells of some engines; a speech-to-speech engine always has the cascade behind it."""
+    return [
+        Cell(engine, trouble, has_fallback)
+        for engine in engines
+        for trouble in TROUBLES[engine]
+        for has_fallback in ((True,) if engine == "openai-realtime" else (False, True))
+    ]
 
 
 async def run_all(cells: list[Cell], at_once: int, show: Callable[[Row], None]) -> list[Row]:

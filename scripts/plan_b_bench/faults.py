@@ -152,6 +152,7 @@ TROUBLES: dict[str, tuple[Trouble, ...]] = {
     "openai-responses": (*NO_ROUTE, *REFUSALS, *STREAMED),
     "openai-speech": (*NO_ROUTE, *REFUSALS, *SOUND),
     "openai-reader": (*NO_ROUTE, *REFUSALS, *SOCKET, *RESPONSE, *READER),
+    "openai-realtime": (*NO_ROUTE, *REFUSALS, *SOCKET, *TURN, *RESPONSE),
 }
 """What may go wrong with each engine."""
 
@@ -162,6 +163,7 @@ ENDPOINTS: dict[str, Endpoint] = {
     "openai-responses": "responses",
     "openai-speech": "speech",
     "openai-reader": "realtime",
+    "openai-realtime": "realtime",
 }
 
 
