@@ -95,7 +95,7 @@ class Conversation:
         if not self._is_over and self._floor.take():
             self._end("agent")
         self._floor.forget_wrong_guess()
-        for event in self._floor.replying.release():
+        for event in self._floor.replying.guess.release():
             self._dispatch_reply(event)
 
     # --- dispatch -------------------------------------------------------------------------------
@@ -137,7 +137,7 @@ class Conversation:
 
     def _dispatch_reply(self, event: Event) -> None:
         replying = self._floor.replying
-        if replying.withholds(event):
+        if replying.guess.withholds(event):
             return
         match event:
             case events.ReplyTextAdded():

@@ -116,7 +116,7 @@ class Floor:
     def away(self) -> None:
         """Nobody is there to hear: the turn is over, the reply waits, even one that has not begun."""
         self.is_away = True
-        self.replying.drop_guess()
+        self.replying.guess.drop()
         self._idleness.interrupted()
         self.listening.is_voice_on = False
         if self.listening.turn:
@@ -140,7 +140,7 @@ class Floor:
     def end(self) -> None:
         """It is over: forget everything, be silent."""
         self.listening.drop_all()
-        self.replying.drop_guess()
+        self.replying.guess.drop()
         self.silence("client_cancelled")
         self.replying.cancel_asides("client_cancelled")
         self.agenda.clear()
@@ -166,7 +166,7 @@ class Floor:
     def speech_started(self, at: float, *, continues: bool = False) -> None:
         """The user speaks; ``continues``: has been speaking, but in what was another turn until now."""
         self._idleness.interrupted()
-        self.replying.drop_guess()
+        self.replying.guess.drop()
         self.listening.is_voice_on = True
         detection = self.session.turn_detection
         turn = self.listening.turn
@@ -220,7 +220,7 @@ class Floor:
 
     def _prepare(self, turn: Turn, words: str | None) -> None:
         item = Item(turn.item_id, Role.USER, words, modality=Modality.AUDIO)
-        self.replying.guess(plain_request(self.session, Cause.TURN), item, self.now)
+        self.replying.prepare(plain_request(self.session, Cause.TURN), item, self.now)
 
     @property
     def _may_guess(self) -> bool:
@@ -347,8 +347,8 @@ class Floor:
 
     def forget_wrong_guess(self) -> None:
         """A turn that ended without being answered, by whatever it turned out to be, was guessed in vain."""
-        if self.replying.has_guess and self.listening.turn is None and self.listening.is_settled:
-            self.replying.drop_guess()
+        if self.replying.guess.reply and self.listening.turn is None and self.listening.is_settled:
+            self.replying.guess.drop()
 
     def follow_promise(self) -> None:
         """Note, after every event, whether the user waits for the agent, and hears nothing."""
@@ -458,7 +458,7 @@ class Floor:
 
     def listen_afresh(self) -> None:
         """Forget what is being said; what the user goes on to say is a turn of its own."""
-        self.replying.drop_guess()
+        self.replying.guess.drop()
         self.listening.clear()
         if self.listening.is_voice_on:
             self.speech_started(self.now, continues=True)

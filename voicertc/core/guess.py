@@ -7,28 +7,71 @@ with all that has happened to it until then.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
+from .commands import CancelReply, HoldReply, StartReply
 from .events import Event, ReplyFailed
 from .items import Item, Items
+from .outbox import Outbox
 from .replies import Reply, ReplyRequest
 
 
-@dataclass(frozen=True, slots=True)
 class Guess:
-    """``item`` is what ``reply`` answers; it would stand behind the item ``after``."""
+    """At most one answer. Owned by ``Replying``."""
 
-    reply: Reply
-    item: Item
-    after: str | None
-    withheld: list[Event] = field(default_factory=list)
-    """What the engine has told of it, in order; as much as an engine makes ahead of the ear."""
+    def __init__(self, items: Items, out: Outbox) -> None:
+        self.reply: Reply | None = None
+        """What is prepared."""
+        self._items = items
+        self._out = out
+        self._item: Item | None = None
+        self._after: str | None = None
+        self._withheld: list[Event] = []
+        self._released: list[Event] = []
 
-    def fits(self, request: ReplyRequest, items: Items) -> bool:
-        """Whether ``request``, behind ``items``, asks for just this, and it has not failed."""
-        last = items.get(items.last_id or "")
-        if last is None or last.id != self.item.id or items.previous_id(last.id) != self.after:
+    def prepare(self, reply: Reply, item: Item) -> None:
+        """Prepare the answer to ``item``, which may come into the history next."""
+        self.drop()
+        self.reply, self._item, self._after = reply, item, self._items.last_id
+        self._out.order(StartReply(reply.id, reply.request, item))
+        self._out.order(HoldReply(reply.id))
+
+    def drop(self) -> None:
+        """It was wrong: forget what was prepared."""
+        if self.reply:
+            self._out.order(CancelReply(self.reply.id))
+            self._forget()
+
+    def take(self, request: ReplyRequest) -> Reply | None:
+        """Return the reply if it is what ``request`` asks for now; it is dropped otherwise."""
+        reply = self.reply
+        if reply is None or not self._fits(reply, request):
+            self.drop()
+            return None
+        self._released += self._withheld
+        self._forget()
+        return reply
+
+    def withholds(self, event: Event) -> bool:
+        """Whether an event is about what is prepared, so that it waits until that is wanted."""
+        if self.reply is None or getattr(event, "reply_id", None) != self.reply.id:
             return False
-        if request != self.reply.request or (self.item.text is not None and last.text != self.item.text):
+        self._withheld.append(event)  # no more than an engine makes ahead of the ear
+        return True
+
+    def release(self) -> list[Event]:
+        """Return what has waited and may be handled now, in order."""
+        released, self._released = self._released, []
+        return released
+
+    def _fits(self, reply: Reply, request: ReplyRequest) -> bool:
+        """Whether the history ends with the item, as it was guessed, and nothing has failed."""
+        item, last = self._item, self._items.get(self._items.last_id or "")
+        if item is None or last is None or last.id != item.id:
             return False
-        return not any(isinstance(event, ReplyFailed) for event in self.withheld)
+        if request != reply.request or self._items.previous_id(last.id) != self._after:
+            return False
+        is_right = item.text is None or last.text == item.text
+        return is_right and not any(isinstance(event, ReplyFailed) for event in self._withheld)
+
+    def _forget(self) -> None:
+        self.reply = self._item = self._after = None
+        self._withheld = []

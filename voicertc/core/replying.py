@@ -41,8 +41,7 @@ class Replying:
         self._trailing: dict[str, Reply] = {}
         self._asides: dict[str, Reply] = {}
         self._stopping: dict[str, tuple[Reply, str]] = {}
-        self._guess: Guess | None = None
-        self._released: list[events.Event] = []
+        self.guess = Guess(items, out)
         self._output = Output(items, out, id_prefix=id_prefix)
         self._spoken = Spoken(out)
 
@@ -99,7 +98,7 @@ class Replying:
     def claims_id(self, item_id: str) -> bool:
         """Whether the id is of a reply that is not in the history yet, so that no client may take it."""
         stopping = (reply for reply, _ in self._stopping.values())
-        guessed = (self._guess.reply,) if self._guess else ()
+        guessed = (self.guess.reply,) if self.guess.reply else ()
         at_work = (*stopping, *guessed, *self._asides.values(), *((self.live,) if self.live else ()))
         if any(reply.item_id == item_id or item_id in reply.behind for reply in at_work):
             return True
@@ -111,10 +110,9 @@ class Replying:
 
         It has begun already if it was guessed.
         """
-        if self._guess and self._guess.fits(request, self._items):
-            self._adopt(self._guess, now)
+        if guessed := self.guess.take(request):
+            self._adopt(guessed, now)
             return
-        self.drop_guess()
         reply = self._new(request, now)
         if request.is_aside and not reply.is_spoken:
             self._asides[reply.id] = reply
@@ -126,35 +124,9 @@ class Replying:
         self._out.order(StartReply(reply.id, request))
         self._out.publish(facts.ReplyBegan(reply.id, request))
 
-    def guess(self, request: ReplyRequest, item: Item, now: float) -> None:
-        """Prepare the answer to ``item``, which may come into the history: held, and nobody is told."""
-        self.drop_guess()
-        self._guess = Guess(self._new(request, now), item, self._items.last_id)
-        self._out.order(StartReply(self._guess.reply.id, request, item))
-        self._out.order(HoldReply(self._guess.reply.id))
-
-    def drop_guess(self) -> None:
-        """It was wrong: forget what was prepared."""
-        guess, self._guess = self._guess, None
-        if guess:
-            self._out.order(CancelReply(guess.reply.id))
-
-    @property
-    def has_guess(self) -> bool:
-        """Whether an answer is being prepared that nobody has asked for yet."""
-        return self._guess is not None
-
-    def withholds(self, event: events.Event) -> bool:
-        """Whether an event is about the answer that was guessed, so that it waits until that is wanted."""
-        if self._guess is None or getattr(event, "reply_id", None) != self._guess.reply.id:
-            return False
-        self._guess.withheld.append(event)
-        return True
-
-    def release(self) -> list[events.Event]:
-        """Return what has waited and may be handled now, in order."""
-        released, self._released = self._released, []
-        return released
+    def prepare(self, request: ReplyRequest, item: Item, now: float) -> None:
+        """Prepare the answer to ``item``, which may come into the history, unheard and untold."""
+        self.guess.prepare(self._new(request, now), item)
 
     def decline(self, request: ReplyRequest, now: float) -> None:
         """Tell of a reply that was cancelled before it was begun: whoever asked waits for its end."""
@@ -350,14 +322,12 @@ class Replying:
 
     # --- within ---------------------------------------------------------------------------------
 
-    def _adopt(self, guess: Guess, now: float) -> None:
+    def _adopt(self, guessed: Reply, now: float) -> None:
         """The guess was right: it is the live reply from now on."""
-        self._guess = None
-        self.live = guess.reply
-        self.live.deadline = now + self._patience
-        self._out.publish(facts.ReplyBegan(self.live.id, self.live.request))
-        self._out.order(ResumeReply(self.live.id))
-        self._released += guess.withheld
+        guessed.deadline = now + self._patience
+        self.live = guessed
+        self._out.publish(facts.ReplyBegan(guessed.id, guessed.request))
+        self._out.order(ResumeReply(guessed.id))
 
     def _new(self, request: ReplyRequest, now: float) -> Reply:
         self._count += 1
