@@ -23,8 +23,10 @@ class PieceAgent:
 
     @property
     def agent(self) -> Agent:
-        """It as the session takes it."""
-        return as_agent(self._reply)
+        """It as the session takes it; it may be asked in vain."""
+        agent = as_agent(self._reply)
+        agent.may_be_asked_in_vain = True  # type: ignore[attr-defined]
+        return agent
 
     async def _reply(self, request: AgentRequest) -> AsyncGenerator[AgentPiece, None]:
         self.requests.append(request)

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import replace
 
 import pytest
 
+from voicertc.agents.base import AgentRequest, as_agent
+from voicertc.audio.pcm import PcmFrame
 from voicertc.core import facts
-from voicertc.core.options import ConversationOptions, EndpointingOptions, Phrases
-from voicertc.providers.base import Final
+from voicertc.core.options import (
+    ConversationOptions,
+    EndpointingOptions,
+    Phrases,
+    SessionOptions,
+    TurnDetection,
+)
+from voicertc.core.replies import Usage
+from voicertc.providers.base import EndOfTurn, Final, HeardPiece, RecognitionRequest
 from voicertc.session.setup import SessionSetup
 from voicertc.testing import virtual_time
 from voicertc.testing.fakes import FakeRecognizer, FakeVoice
@@ -130,6 +139,79 @@ def test_a_patient_operator_has_nothing_begun_before_the_end() -> None:
         stage.line.says(2.4, lasts=1.0)
         await stage.line.run(until=8.0)
         assert len(recognizer.turns) == 1
+        await stage.session.close()
+
+    run(main)
+
+
+def test_an_agent_of_ones_own_is_asked_when_the_turn_is_over_and_not_before() -> None:
+    async def main() -> None:
+        asked: list[str] = []
+
+        async def books(request: AgentRequest) -> AsyncGenerator[str, None]:
+            asked.append(request.user_text)
+            request.session.say("I have booked a table.")
+            yield "Fine."
+
+        recognizer = FakeRecognizer(["a table", "a table for two"], delay=0.05)
+        stage = Stage(recognizer=recognizer, agent=as_agent(books), setup=SETUP)
+        stage.line.says(1.0, lasts=1.0)
+        stage.line.says(2.4, lasts=1.0)
+        await stage.line.run(until=12.0)
+        assert asked == ["a table for two"]
+        said = [text for role, text in stage.line.history if role == "assistant"]
+        assert said == ["Fine.", "I have booked a table."]
+        await stage.session.close()
+
+    run(main)
+
+
+def test_a_recognizers_end_of_turn_on_our_own_guess_is_no_news() -> None:
+    class Sure(FakeRecognizer):
+        async def recognize(
+            self, audio: AsyncIterator[PcmFrame], request: RecognitionRequest
+        ) -> AsyncGenerator[HeardPiece, None]:
+            async for piece in super().recognize(audio, request):
+                if isinstance(piece, Final):
+                    yield EndOfTurn()
+                yield piece
+
+    async def main() -> None:
+        detection = SessionOptions(turn_detection=TurnDetection(silence=1.0))
+        stage = Stage(recognizer=Sure(["a", "a b"]), setup=replace(SETUP, session=detection))
+        stage.line.says(1.0, lasts=1.0)
+        stage.line.says(2.7, lasts=1.0)
+        await stage.line.run(until=8.0)
+        assert [text for role, text in stage.line.history if role == "user"] == ["a b"]
+        await stage.session.close()
+
+    run(main)
+
+
+def test_a_turn_keeps_its_beginning_however_long_the_pause() -> None:
+    async def main() -> None:
+        detection = SessionOptions(turn_detection=TurnDetection(silence=15.0))
+        recognizer = FakeRecognizer(["a", "a b"])
+        stage = Stage(recognizer=recognizer, setup=replace(SETUP, session=detection))
+        stage.line.says(1.0, lasts=5.0)
+        stage.line.says(17.0, lasts=1.0)
+        await stage.line.run(until=40.0)
+        assert recognizer.turns[-1] > 6.0
+        assert len([role for role, _ in stage.line.history if role == "user"]) == 1
+        await stage.session.close()
+
+    run(main)
+
+
+def test_what_was_asked_in_vain_is_counted_all_the_same() -> None:
+    async def main() -> None:
+        agent = PieceAgent(["Wrong.", Usage(100, 7)], ["Fine.", Usage(100, 3)])
+        recognizer = FakeRecognizer(["a", "a b"], delay=0.05)
+        stage = Stage(recognizer=recognizer, agent=agent.agent, setup=SETUP)
+        stage.line.says(1.0, lasts=1.0)
+        stage.line.says(2.4, lasts=1.0)
+        await stage.line.run(until=8.0)
+        assert [account.tokens for account in facts_of(stage, facts.UsageAdded)] == [Usage(200, 10)]
         await stage.session.close()
 
     run(main)

@@ -128,6 +128,15 @@ class Agent(Protocol):
         """Free everything; may be called twice."""
 
 
+def may_be_asked_in_vain(agent: Agent) -> bool:
+    """Whether ``agent`` says of itself, by an attribute of this name, that asking it does nothing but cost.
+
+    Then it is asked while the user pauses, and what it says is thrown away if the user goes on. One that
+    books tables, ends calls or says things by itself must not be.
+    """
+    return getattr(agent, "may_be_asked_in_vain", False) is True
+
+
 class FunctionAgent:
     """An agent made of one async generator function."""
 

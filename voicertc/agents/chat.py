@@ -67,6 +67,7 @@ class ChatAgent:
 
     grammar = None
     greeting = None
+    may_be_asked_in_vain = True
 
     def __init__(self, llm: LanguageModel, options: ChatOptions | None = None) -> None:
         self._llm = llm

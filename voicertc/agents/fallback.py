@@ -10,7 +10,7 @@ from ..providers.plan_b.chain import Chain, ChainReport, Clock
 from ..providers.plan_b.member import Member
 from ..providers.plan_b.probes import ProbeOptions
 from ..providers.plan_b.stream import with_plan_b
-from .base import Agent, AgentPiece, AgentRequest
+from .base import Agent, AgentPiece, AgentRequest, may_be_asked_in_vain
 
 FIRST_TIMEOUT = 2.0
 """Seconds until a reply's first words or call: several times the usual; the rest of 3 s is the next one's."""
@@ -48,6 +48,11 @@ class FallbackAgent:
     def greeting(self) -> str | None:
         """The first one's greeting."""
         return self.chain.primary.provider.greeting
+
+    @property
+    def may_be_asked_in_vain(self) -> bool:
+        """Whether all of them may be."""
+        return all(may_be_asked_in_vain(member.provider) for member in self.chain.members)
 
     async def start(self) -> None:
         """Start all; raise ``ProviderUnavailable`` if none can."""

@@ -45,6 +45,8 @@ class Agenda:
 
     def put_back(self, request: ReplyRequest) -> None:
         """Queue again what was cancelled before a word of it was heard."""
+        if request.cause is Cause.FILLER:
+            return  # what it was to bridge is over; another is due in its time
         if request.cause is Cause.TURN:
             self.answer_is_due = True
         elif request.is_aside:

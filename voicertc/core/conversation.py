@@ -95,8 +95,10 @@ class Conversation:
         if not self._is_over and self._floor.take():
             self._end("agent")
         self._floor.forget_wrong_guess()
-        for event in self._floor.replying.guess.release():
-            self._dispatch_reply(event)
+        if released := self._floor.replying.guess.release():
+            for event in released:
+                self._dispatch_reply(event)
+            self._take_floor()  # it may be over already, and others wait
 
     # --- dispatch -------------------------------------------------------------------------------
 

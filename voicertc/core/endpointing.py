@@ -39,6 +39,8 @@ class Turn:
     is_published: bool = False
     is_withheld: bool = False
     is_recorded: bool = False
+    is_answered: bool = False
+    """Whether its sound is answered, so that nothing more comes of its words."""
     has_interrupted: bool = False
     """Whether a reply was ended for it."""
     n_guesses: int = 0

@@ -215,7 +215,8 @@ class Floor:
         """These are the turn's words, if it is over; who answers its sound is at work already."""
         turn = self.listening.turn
         is_wanted = turn is not None and turn.item_id == item_id and turn.is_guessed and self._may_guess
-        if turn and is_wanted and text.strip() and not self.session.answers_sound:
+        may_ask = self._options.endpointing.is_agent_guessing and not self.session.answers_sound
+        if turn and is_wanted and may_ask and text.strip():
             self._prepare(turn, text.strip())
 
     def _prepare(self, turn: Turn, words: str | None) -> None:
@@ -250,6 +251,7 @@ class Floor:
         if turn.is_published:
             self.listening.commit(turn, self.now if turn.is_speaking else turn.last_speech_at, detection)
             if self.session.answers_sound and self._answers_turns:
+                turn.is_answered = True
                 self._answer()
         if turn.is_speaking:
             # A monologue is heard in pieces of the maximum length; the floor stays the user's.
@@ -278,7 +280,7 @@ class Floor:
             self.barge_in(turn)
             self.listening.commit(turn, turn.last_speech_at, self.session.turn_detection)
         is_kept = self.listening.understood(turn, event, text)
-        if not is_kept or turn.is_recorded or self.session.answers_sound:
+        if not is_kept or turn.is_recorded or turn.is_answered or self.session.answers_sound:
             return
         if text:
             self.greet_no_more()
@@ -298,9 +300,9 @@ class Floor:
         self._out.publish(facts.HearingFailed(event.item_id, event.code, event.message))
         phrases = self._options.phrases
         phrase = phrases.busy if event.code == "busy" else phrases.not_heard
-        if self.session.answers_sound:
+        if turn.is_answered or self.session.answers_sound:
             return  # the answer does not need them
-        if self.agenda.asked and self._items.last_id == event.item_id:
+        if self.agenda.asked and self._promise.last_id == event.item_id:
             self.agenda.asked = replace(self.agenda.asked, text=phrase)  # there is nothing else to answer
         elif self._answers_turns and not turn.is_recorded:
             self.agenda.say(phrase, Cause.APOLOGY)

@@ -8,10 +8,10 @@ with all that has happened to it until then.
 from __future__ import annotations
 
 from .commands import CancelReply, HoldReply, StartReply
-from .events import Event, ReplyFailed
+from .events import Event, ReplyFailed, UsageCounted
 from .items import Item, Items
 from .outbox import Outbox
-from .replies import Reply, ReplyRequest
+from .replies import Reply, ReplyRequest, Usage
 
 
 class Guess:
@@ -26,6 +26,7 @@ class Guess:
         self._after: str | None = None
         self._withheld: list[Event] = []
         self._released: list[Event] = []
+        self._owed = Usage()
 
     def prepare(self, reply: Reply, item: Item) -> None:
         """Prepare the answer to ``item``, which may come into the history next."""
@@ -38,7 +39,14 @@ class Guess:
         """It was wrong: forget what was prepared."""
         if self.reply:
             self._out.order(CancelReply(self.reply.id))
+            counted = (event.usage for event in self._withheld if isinstance(event, UsageCounted))
+            self._owed = sum(counted, self._owed)
             self._forget()
+
+    def with_owed(self, usage: Usage) -> Usage:
+        """Return what a reply has cost together with what was prepared in vain before it."""
+        owed, self._owed = self._owed, Usage()
+        return usage + owed
 
     def take(self, request: ReplyRequest) -> Reply | None:
         """Return the reply if it is what ``request`` asks for now; it is dropped otherwise."""

@@ -151,6 +151,8 @@ class EndpointingOptions:
     eager_silence: float | None = None
     """Seconds of silence after which an answer is prepared on the guess that the turn is over; it is heard
     only when it is. ``None``: nothing is begun before."""
+    is_agent_guessing: bool = True
+    """Whether the agent, too, may be asked on a guess; else only the recognizer is. The agent's to say."""
     max_turn: float = 30.0
     """Seconds after which a turn is ended although the user still speaks: recognizers need a bound."""
     final_timeout: float = 6.0

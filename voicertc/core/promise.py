@@ -125,16 +125,36 @@ class Promise:
     @property
     def _is_function_due(self) -> bool:
         """Whether the client runs a function whose answer the user waits for."""
-        last = self._last_item
-        return self.is_tool_at_work and last is not None and last.kind is Kind.FUNCTION_CALL
+        if not self.is_tool_at_work:
+            return False
+        item, answered = self._last_item, set()
+        while item is not None and item.kind in (Kind.FUNCTION_CALL, Kind.FUNCTION_CALL_OUTPUT):
+            if item.kind is Kind.FUNCTION_CALL_OUTPUT:
+                answered.add(item.call_id)
+            elif item.call_id not in answered:
+                return True
+            item = self._before(item.id)
+        return False
 
     @property
     def _last_item(self) -> Item | None:
         """The newest item that is no filler."""
-        item_id = self._items.last_id
+        item_id = self.last_id
+        return None if item_id is None else self._items.get(item_id)
+
+    @property
+    def last_id(self) -> str | None:
+        """The id of the newest item that is no filler."""
+        return self._skipped(self._items.last_id)
+
+    def _before(self, item_id: str) -> Item | None:
+        before = self._skipped(self._items.previous_id(item_id))
+        return None if before is None else self._items.get(before)
+
+    def _skipped(self, item_id: str | None) -> str | None:
         while item_id is not None and item_id in self._fillers:
             item_id = self._items.previous_id(item_id)
-        return None if item_id is None else self._items.get(item_id)
+        return item_id
 
     def _is_overdue(self, now: float) -> bool:
         return self._owed_since is not None and now - self._owed_since >= _TOOL_PATIENCE

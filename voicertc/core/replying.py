@@ -91,9 +91,9 @@ class Replying:
     @property
     def is_silent(self) -> bool:
         """Whether nothing can be heard of the reply that is due: it is prepared, or its sound ran out."""
-        if self.live is None:
+        if self.live is None or self.stage is Stage.PREPARING:
             return not self._trailing
-        return self.stage is Stage.PREPARING or (self.stage is Stage.PLAYING and self.live.is_starved)
+        return self.stage is Stage.PLAYING and self.live.is_starved
 
     def claims_id(self, item_id: str) -> bool:
         """Whether the id is of a reply that is not in the history yet, so that no client may take it."""
@@ -190,7 +190,7 @@ class Replying:
         """Note what the reply has cost."""
         reply = self._find(event.reply_id)
         if reply:
-            reply.usage = event.usage
+            reply.usage = self.guess.with_owed(event.usage)
 
     def generated(self, event: events.ReplyGenerated) -> None:
         """The engine is through."""

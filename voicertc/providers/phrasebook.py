@@ -13,14 +13,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable
 from contextlib import aclosing
 
 import numpy as np
 
 from ..audio.clips import ClipEncoder
 from ..audio.pcm import PLAYOUT_RATE_HZ
-from ..errors import ProviderError
+from ..errors import ProviderCrashed, ProviderError, ProviderTimeout
 from .base import SpeechChunk, TextToSpeech, Used, VoiceRequest, WordMark
 
 _MAX_BYTES = 16 << 20
@@ -34,6 +34,8 @@ _SLICE = PLAYOUT_RATE_HZ * 200 // 1000
 _PER_PACKET = 41
 """Bytes that a packet takes besides its own: a bytes object and its place in a tuple."""
 
+_PATIENCE = 0.6
+"""Seconds for the first sound of what another voice has said before: nobody waits longer for an apology."""
 _NOBODY = ""
 """Whose phrases are for when there is no other voice."""
 _Key = tuple[str, VoiceRequest, str, bool]
@@ -51,6 +53,7 @@ class Phrasebook:
         self._max_bytes = max_bytes
         self._max_phrases = max_phrases
         self._phrases: OrderedDict[_Key, SpeechChunk] = OrderedDict()  # said last is last
+        self._kept: set[_Key] = set()
         self.n_bytes = 0
         """What the phrases take in memory."""
 
@@ -60,12 +63,18 @@ class Phrasebook:
         return len(self._phrases)
 
     async def speak(
-        self, voice: TextToSpeech, text: str, request: VoiceRequest, *, with_packets: bool
+        self,
+        voice: TextToSpeech,
+        text: str,
+        request: VoiceRequest,
+        *,
+        with_packets: bool,
+        is_kept: bool = False,
     ) -> AsyncGenerator[SpeechChunk, None]:
         """Yield what ``voice.synthesize`` does, or all of it at once; from any voice if this one fails.
 
         ``with_packets``: in whole frames of 20 ms with their packets, the last one filled up with silence. A
-        phrase is kept when all of it has been taken.
+        phrase is kept when all of it has been taken; one that ``is_kept`` is never pushed out by others.
         """
         key = (voice.name, request, text, with_packets)
         if known := self._known(key):
@@ -76,11 +85,15 @@ class Phrasebook:
         chunks = voice.synthesize(text, request)
         try:
             async with aclosing(_coded(chunks) if with_packets else chunks) as pieces:
-                async for chunk in pieces:
+                patience = _PATIENCE if self._in_any_voice(text, with_packets) else None
+                while (chunk := await _in_time(anext(pieces, None), voice.name, patience)) is not None:
+                    patience = None
                     n_samples += len(chunk.samples)
                     if n_samples <= _MAX_SAMPLES:
                         made.append(chunk)
                     yield chunk
+            if not n_samples and any(map(str.isalnum, text)):
+                raise ProviderCrashed("The voice made no sound.", provider=voice.name)
         except ProviderError:
             # An apology in another voice is better than none.
             if n_samples or not (known := self._in_any_voice(text, with_packets)):
@@ -91,6 +104,8 @@ class Phrasebook:
             if any(chunk.is_substitute for chunk in made):
                 key = (_NOBODY, *key[1:])  # the voice itself is asked again next time
             self._keep(key, made)
+            if is_kept:
+                self._kept.add(key)
 
     def _known(self, key: _Key) -> SpeechChunk | None:
         """Return a phrase; who has no use for packets may be given one that was made for somebody else."""
@@ -118,7 +133,8 @@ class Phrasebook:
         self._phrases[key] = phrase
         self.n_bytes += size
         while self.n_bytes > self._max_bytes or self.n_phrases > self._max_phrases:
-            self._drop(next(iter(self._phrases)))
+            others = (each for each in self._phrases if each not in self._kept)
+            self._drop(next(others, key))
 
     def _drop(self, key: _Key) -> None:
         if phrase := self._phrases.pop(key, None):
@@ -151,6 +167,19 @@ async def _coded(chunks: AsyncGenerator[SpeechChunk, None]) -> AsyncGenerator[Sp
     tail = encoder.flush()
     if marks or tail.packets or used:
         yield SpeechChunk(tail.samples, marks, tail.packets, used, is_substitute)
+
+
+async def _in_time(
+    work: Awaitable[SpeechChunk | None], provider: str, patience: float | None
+) -> SpeechChunk | None:
+    """Await ``work`` for ``patience`` seconds; raise ``ProviderTimeout`` then."""
+    try:
+        async with asyncio.timeout(patience) as scope:
+            return await work
+    except TimeoutError as error:
+        if not scope.expired():
+            raise
+        raise ProviderTimeout(f"Nothing came for {patience} s.", provider=provider) from error
 
 
 def _size(phrase: SpeechChunk) -> int:

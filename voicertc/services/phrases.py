@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Iterable
 
@@ -13,6 +14,8 @@ from ..providers.workers import PoolOptions
 from ..session.cascade import voice_beforehand
 from ..session.setup import Services
 
+_PATIENCE = 30.0
+"""Seconds for all of them: a voice that is slower has to be helped out by another."""
 _log = logging.getLogger(__name__)
 
 
@@ -23,7 +26,8 @@ async def voice_phrases(phrases: Iterable[str], services: Services, how: VoiceRe
     """
     phrases = tuple(phrases)
     try:
-        await voice_beforehand(phrases, services.voice, how, services.phrasebook)
+        async with asyncio.timeout(_PATIENCE):
+            await voice_beforehand(phrases, services.voice, how, services.phrasebook)
     except Exception as error:  # also a third party's bug
         reason = error.message if isinstance(error, ProviderError) else type(error).__name__
         logs.event(_log, logging.WARNING, "phrases_not_voiced", provider=services.voice.name, reason=reason)

@@ -15,7 +15,7 @@ from ..agents.base import Agent, AgentPiece, AgentRequest, AgentSession
 from ..core.clauses import ClauseSplitter
 from ..core.items import Item, Modality
 from ..core.replies import CutShort, ReplyRequest, ToolCall, Usage
-from ..errors import ProviderTimeout
+from ..errors import ProviderCrashed, ProviderTimeout
 from ..providers.base import SpeechChunk, TextToSpeech, VoiceRequest, WordMark
 from ..providers.phrasebook import Phrasebook
 from .ahead import Ahead
@@ -139,15 +139,17 @@ class Cascade:
         offset = clause.index(words)
         yield ClauseOpened(clause)
         chunks = self._voiced(words, request)
-        patience = _VOICE_PATIENCE
+        patience, is_silent = _VOICE_PATIENCE, True
         async with aclosing(chunks):
             while True:
                 chunk = await _in_time(anext(chunks, None), self._voice.name, patience)
                 if chunk is None:
                     break
-                patience = _HOLE_TIMEOUT
+                patience, is_silent = _HOLE_TIMEOUT, is_silent and not len(chunk.samples)
                 marks = tuple(WordMark(mark.sample, mark.text_start + offset) for mark in chunk.marks)
                 yield AudioMade(chunk.samples, marks, chunk.packets, chunk.used)
+        if is_silent and any(map(str.isalnum, words)):
+            raise ProviderCrashed("The voice made no sound of a clause.", provider=self._voice.name)
         yield ClauseClosed()
 
     def _voiced(self, words: str, request: ReplyRequest) -> AsyncGenerator[SpeechChunk, None]:
@@ -169,7 +171,9 @@ async def voice_beforehand(
     for phrase in phrases:
         splitter = ClauseSplitter()
         for clause in splitter.feed(phrase) + splitter.flush():
-            async with aclosing(phrasebook.speak(voice, clause.strip(), how, with_packets=True)) as made:
+            words = clause.strip()
+            speech = phrasebook.speak(voice, words, how, with_packets=True, is_kept=True)
+            async with aclosing(speech) as made:
                 async for _ in made:
                     pass
 

@@ -11,6 +11,7 @@ the cascade for the rest of the session.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
@@ -33,6 +34,8 @@ from .speech_to_speech import SpeechEngine, as_told
 from .tasks import Tasks
 
 CASCADE = "cascade"
+_CLOSE_TIMEOUT = 2.0
+"""Seconds for a recognizer to free its connection."""
 _MAX_FAILURES = 2
 """Failures in a row until a service is replaced."""
 _MAX_RETIRED = 8
@@ -106,7 +109,11 @@ class Engines:
     async def close(self) -> None:
         """Free the connections; may be called twice."""
         for ears in (*self._retired, *((self._ears,) if self._ears else ())):
-            await ears.close()
+            try:
+                async with asyncio.timeout(_CLOSE_TIMEOUT):
+                    await ears.close()
+            except Exception:  # a provider's bug must not keep a session from its end
+                logs.event(_log, logging.ERROR, "recognizer_close_failed", exc_info=True)
 
     def _choose(self, options: SessionOptions) -> None:
         name = CASCADE if options.is_transcription else options.engine
@@ -156,7 +163,8 @@ class Engines:
             return
         except ProviderError as error:
             self._fail(name, error)
-            if request.input is None:
+            is_guess = bool(history) and all(item.id != history[-1].id for item in self._items())
+            if request.input is None and not is_guess:
                 history = self._items()
             if has_begun or _is_unheard(history):
                 raise

@@ -45,6 +45,8 @@ _FRAME = FRAME_MS / 1000
 """Seconds of a frame."""
 _RING = 1.5
 """Seconds of frames kept, for the pre-roll: more than padding and detection together."""
+_ONSET = 0.5
+"""Seconds of sound before speech is certain that are heard with it when a turn goes on."""
 _LAPSE = 1.0
 """Seconds without a frame in which speech counts as over: some clients send nothing while they are muted."""
 CLOCK_DRIFT = 0.0002
@@ -249,16 +251,21 @@ class Hearing:
 
     def _push(self, recognition: Recognition, frame: PcmFrame) -> None:
         is_speech = self._activity.is_speech
-        recognition.note(frame)
         if recognition.is_guess:
             if is_speech:
                 self._begin_anew(recognition)
             return
+        recognition.note(frame)
         recognition.push(frame, is_speech=is_speech, pause=frame.end - self._last_speech_end)
 
     def _begin_anew(self, wrong: Recognition) -> None:
         """The turn was guessed to be over and goes on: recognize all of it, in one piece."""
-        item_id, frames = wrong.item_id, wrong.heard
+        item_id, frames = wrong.item_id, list(wrong.heard)
+        wrong.is_dropped = True
+        # Of the pause, what lies right before the words: first consonants are quiet.
+        end = frames[-1].end if frames else 0.0
+        newest = self._ring[-1].end
+        frames += [each for each in self._ring if each.start >= max(end, newest - _ONSET) - _FRAME / 2]
         if task := self._running.pop(item_id, None):
             task.cancel()
         length = sum(frame.end - frame.start for frame in frames)
@@ -290,6 +297,8 @@ class Hearing:
         except Exception as error:  # a provider's bug must not end the call
             logs.event(_log, logging.ERROR, "recognition_crashed", exc_info=True, item=item_id)
             result = events.TranscriptFailed(item_id, "failed", f"{type(error).__name__} in the recognizer")
+        if recognition.is_dropped:
+            return
         if recognition.is_guess:
             recognition.result = result
             if isinstance(result, events.TranscriptFinal):
@@ -317,10 +326,10 @@ class Hearing:
                         )
                     case Interim(text):
                         self._post(events.TranscriptInterim(item_id, text))
-                    case EndOfTurn():
+                    case EndOfTurn() if not recognition.is_closed:  # else it is told of our own decision
                         self._post(events.TurnEndHeard(item_id))
-                    case Started() | EagerEnd() | Resumed():
-                        # Our own ears are earlier, and no reply is begun on a guess.
+                    case Started() | EagerEnd() | Resumed() | EndOfTurn():
+                        # Our own ears are earlier, and guess for themselves.
                         logs.audio_event("recognizer_sign", item=item_id, sign=type(piece).__name__)
         raise ProviderCrashed("The recognizer ended without a result.", provider="stt")
 

@@ -51,6 +51,8 @@ class Recognition:
         self.is_guess = False
         """Whether it was closed on the guess that the turn is over; ``result`` is what came of it then."""
         self.result: Event | None = None
+        self.is_dropped = False
+        """Whether nobody wants its result any more."""
         self._max_waiting = max_waiting
         self._heard: list[PcmFrame] | None = []
         self.seconds = 0.0

@@ -17,6 +17,7 @@ from dataclasses import replace
 from typing import assert_never
 
 from .. import logs
+from ..agents.base import may_be_asked_in_vain
 from ..audio.pcm import PcmFrame, Samples
 from ..audio.playout import PlayoutBuffer
 from ..core import commands, events, facts
@@ -25,7 +26,7 @@ from ..core.conversation import Conversation
 from ..core.events import Event
 from ..core.facts import Fact
 from ..core.items import Item
-from ..core.options import SessionOptions
+from ..core.options import ConversationOptions, SessionOptions
 from ..core.replies import Cause, ReplyRequest
 from ..providers.base import RecognitionRequest, VoiceRequest, WarmedMind, WarmedVoice
 from .appended import DRIFT, Appended
@@ -72,7 +73,7 @@ class Session:
         sink: Callable[[str, Samples], None] | None = None,
     ) -> None:
         self.id = session_id
-        conversation = replace(setup.conversation, is_client_paced=sink is not None)
+        conversation = _conversation(services, setup, is_client_paced=sink is not None)
         self._setup = setup
         self._services = services
         self._loop = asyncio.get_running_loop()
@@ -232,6 +233,7 @@ class Session:
         self.for_agent.close()
         await self._tasks.close()
         await self._engines.close()
+        self._usage.log()
         self._recorder.close()
         self.ended.set()
 
@@ -291,10 +293,13 @@ class Session:
     def _warm(self) -> None:
         """Have connections opened before an answer needs them."""
         options, agent, voice = self.options, self._services.agent, self._services.voice
-        if isinstance(agent, WarmedMind):
-            agent.warm()
-        if isinstance(voice, WarmedVoice):
-            voice.warm(VoiceRequest(options.voice, options.speed, options.language))
+        try:
+            if isinstance(agent, WarmedMind):
+                agent.warm()
+            if isinstance(voice, WarmedVoice):
+                voice.warm(VoiceRequest(options.voice, options.speed, options.language))
+        except Exception:  # a provider's bug must not end the call
+            logs.event(_log, logging.ERROR, "warm_up_failed", exc_info=True)
 
     def _recognition_request(self) -> RecognitionRequest:
         options = self._conversation.session
@@ -325,3 +330,10 @@ class Session:
                 subscriber(fact)
             except Exception:  # it may be what broke; the others want to know
                 logs.event(_log, logging.WARNING, "subscriber_failed", exc_info=True)
+
+
+def _conversation(services: Services, setup: SessionSetup, *, is_client_paced: bool) -> ConversationOptions:
+    """Return the operator's choices as this transport and this agent have them."""
+    is_guessing = may_be_asked_in_vain(services.agent)
+    endpointing = replace(setup.conversation.endpointing, is_agent_guessing=is_guessing)
+    return replace(setup.conversation, endpointing=endpointing, is_client_paced=is_client_paced)

@@ -275,7 +275,8 @@ class Speaking:
                         if not has_mouth:
                             has_mouth = await making.mouth.acquire()
                             making.open_clause(text, is_filler=True)
-                        await self._add_sound(reply_id, piece, making)
+                        # It may be several clauses to the voice, whose marks count from each one's start.
+                        await self._add_sound(reply_id, replace(piece, marks=()), making)
         except ProviderError as error:
             logs.event(_log, logging.WARNING, "filler_failed", reply=reply_id, error=error.message)
         finally:

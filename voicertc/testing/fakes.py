@@ -125,6 +125,7 @@ class ScriptedAgent:
     name = "scripted"
     grammar = None
     greeting = None
+    may_be_asked_in_vain = True
 
     def __init__(
         self, answer: Callable[[str], str | Exception], *, delay: float = 0.2, interval: float = 0.0

@@ -165,6 +165,8 @@ class Attempts(Generic[P]):
         self._is_desperate = self._is_desperate or not (usable or self._tried)
         if self._is_desperate:
             usable = sorted(untried, key=lambda member: member.due(now))
+        if not usable:  # a little that is left of an allowance is better than nobody
+            usable = [member for member in untried if member.breaker.allows(now)]
         if not usable:
             return None
         chosen = usable[0]

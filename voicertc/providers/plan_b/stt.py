@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import replace
 
 from ...audio.pcm import PcmFrame
@@ -86,7 +86,8 @@ class _Attention:
         self._request = request
         self._attending: dict[Member[SpeechToText], Recognizer] = {}
         self._is_closed = False
-        self._recognizer_of(stt.chain.current())  # its connection is open when the first turn begins
+        with suppress(Exception):  # a third party's bug is met again, and noted, in an attempt
+            self._recognizer_of(stt.chain.current())  # its connection is open when the first turn begins
 
     async def recognize(
         self, audio: AsyncIterator[PcmFrame], request: RecognitionRequest
@@ -115,7 +116,7 @@ class _Attention:
         """Close all that were needed; may be called twice."""
         self._is_closed = True
         attending, self._attending = self._attending, {}
-        await asyncio.gather(*(recognizer.close() for recognizer in attending.values()))
+        await asyncio.gather(*(each.close() for each in attending.values()), return_exceptions=True)
 
     async def _hear(
         self, attempt: Attempt[SpeechToText], tape: Tape, request: RecognitionRequest

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
+from ...errors import ProviderCrashed
 from ..base import SpeechChunk, TextToSpeech, VoiceRequest, WarmedVoice
 from .chain import Chain, ChainReport, Clock
 from .member import Member
@@ -60,14 +61,21 @@ class FallbackTextToSpeech:
         """Speak ``text``; who fails before the first sound is replaced by the next."""
 
         def speak(member: Member[TextToSpeech]) -> AsyncGenerator[SpeechChunk, None]:
-            if member is self.chain.primary:
-                return member.provider.synthesize(text, request)
-            return _substituted(member.provider.synthesize(text, replace(request, voice="default")))
+            is_own = member is self.chain.primary
+            how = request if is_own else replace(request, voice="default")
+            return _audible(member, text, how, is_substitute=not is_own)
 
         return with_plan_b(self.chain, speak, lambda chunk: len(chunk.samples) > 0, self._first_timeout)
 
 
-async def _substituted(chunks: AsyncGenerator[SpeechChunk, None]) -> AsyncGenerator[SpeechChunk, None]:
-    async with aclosing(chunks):
+async def _audible(
+    member: Member[TextToSpeech], text: str, request: VoiceRequest, *, is_substitute: bool
+) -> AsyncGenerator[SpeechChunk, None]:
+    """Speak ``text``; a voice that makes no sound of words has failed."""
+    is_silent = True
+    async with aclosing(member.provider.synthesize(text, request)) as chunks:
         async for chunk in chunks:
-            yield replace(chunk, is_substitute=True)
+            is_silent = is_silent and not len(chunk.samples)
+            yield replace(chunk, is_substitute=True) if is_substitute else chunk
+    if is_silent and any(map(str.isalnum, text)):
+        raise ProviderCrashed(f"{member.name} made no sound", provider=member.name)
