@@ -91,14 +91,14 @@ def test_the_servers_account_is_compared_with_the_callers() -> None:
 
 
 def a_step(**figures: Any) -> Step:
-    fine = dict.fromkeys(Step.__dataclass_fields__, 0) | {"n_calls": 1, "added_p95": 30.0}
+    fine = dict.fromkeys(Step.__dataclass_fields__, 0) | {"n_calls": 1, "wait_p95": 30.0}
     return Step(**(fine | figures))
 
 
 @pytest.mark.parametrize(
     ("figures", "word"),
     [
-        ({"added_p95": 61.0}, "twice"),
+        ({"wait_p95": 61.0}, "twice"),
         ({"holes": 0.011}, "holes"),
         ({"n_failed": 1}, "failed"),
     ],
@@ -111,7 +111,7 @@ def test_too_many_calls_are_told_by_one_of_three_signs(figures: dict[str, float]
 
 
 def test_as_many_calls_as_are_well_have_no_faults() -> None:
-    assert a_step(n_calls=20, added_p95=60.0, holes=0.01, clients=0.95).faults(a_step()) == []
+    assert a_step(n_calls=20, wait_p95=60.0, holes=0.01, clients=0.95).faults(a_step()) == []
 
 
 def test_speech_to_speech_needs_no_text_first() -> None:

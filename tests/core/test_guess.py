@@ -190,3 +190,20 @@ def test_speech_to_speech_is_asked_once_whatever_its_words_turn_out_to_be() -> N
     assert world.times_of(commands.StartReply) == [pytest.approx(2.15)]
     assert world.when(facts.ReplyBegan) == [2.5]
     assert world.history == [("user", "how are you"), ("assistant", "You said .")]
+
+
+def test_what_waits_is_said_behind_an_answer_that_chose_to_be_silent() -> None:
+    world = World(OPTIONS, agent=lambda _: [0.01], delays=Delays(hangover=0.13))
+    world.user_says(1.0, "hush", lasts=1.0)
+    world.at(2.3, events.SayRequested("Your timer is up.", Cause.TIMER))
+    world.run(until=20.0)
+    assert world.history[-1] == ("assistant", "Your timer is up.")
+
+
+def test_an_agent_that_must_not_be_asked_in_vain_is_asked_at_the_end() -> None:
+    careful = replace(EAGER, is_agent_guessing=False)
+    world = World(replace(OPTIONS, endpointing=careful), delays=REALISTIC)
+    world.user_says(1.0, "how are you", lasts=1.0)
+    world.run(until=10.0)
+    assert len(world.times_of(commands.GuessTurn)) == 1  # its words are found early all the same
+    assert world.times_of(commands.StartReply) == [2.5]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from voicertc.core import commands, events, facts
 from voicertc.core.facts import State
-from voicertc.core.items import Modality
+from voicertc.core.items import Item, Kind, Modality, Role
 from voicertc.core.options import (
     ConversationOptions,
     EndpointingOptions,
@@ -195,6 +195,58 @@ def test_a_recognizer_does_not_end_a_turn_in_the_middle_of_speech() -> None:
     world.at(2.0, events.TurnEndHeard("item_u1"))
     world.run(until=20.0)
     assert world.times_of(commands.CloseTurn) == [3.5]
+
+
+def test_a_filler_that_was_interrupted_before_its_sound_does_not_come_back() -> None:
+    world = asked(final=2.6)
+    world.user_says(4.86, "really", lasts=1.0)  # it was begun at 4.9, and is heard from 5.0 on
+    world.run(until=30.0)
+    assert world.history[-1] == ("assistant", "Fine.")
+
+
+def test_words_that_fail_behind_a_filler_leave_nothing_to_ask_the_agent() -> None:
+    session = SessionOptions(turn_detection=None)
+    world = World(OPTIONS, session, agent=lambda _: "Asked.", delays=Delays(final=SILENT))
+    world.user_says(1.0, "how are you", lasts=1.0)
+    world.at(2.5, events.InputCommitRequested())
+    world.at(2.6, ASK)
+    world.run(until=30.0)
+    assert [text for role, text in world.history if role == "assistant"] == [WAITING, PHRASES.not_heard]
+
+
+def test_one_of_several_functions_that_never_returns_is_noticed() -> None:
+    session = SessionOptions(tools=(Tool("a"), Tool("b")))
+    world = World(OPTIONS, session, agent=lambda _: [ToolCall("a"), ToolCall("b")])
+    world.user_says(1.0, "how is the weather", lasts=1.0)
+    world.run(until=3.0)
+    first = next(item for item in world.conversation.items if item.kind is Kind.FUNCTION_CALL)
+    output = Item("out", Role.USER, "{}", Kind.FUNCTION_CALL_OUTPUT, call_id=first.call_id)
+    world.at(3.5, events.ItemSubmitted(output))
+    world.run(until=120.0)
+    assert world.history[-1] == ("assistant", PHRASES.apology)
+
+
+@pytest.mark.parametrize("comes", [True, False])
+def test_a_turn_whose_sound_was_answered_is_not_answered_again_by_its_words(comes: bool) -> None:
+    world = World(OPTIONS, SessionOptions(engine="openai-realtime"), delays=Delays(final=SILENT))
+    world.user_says(1.0, "hello", lasts=1.0)
+    world.at(2.7, events.SessionUpdated(SessionOptions()))  # the service was replaced
+    words = events.TranscriptFinal("item_u1", "hello")
+    world.at(2.8, words if comes else events.TranscriptFailed("item_u1", "failed", "closed"))
+    world.run(until=30.0)
+    assert len(world.facts_of(facts.ReplyBegan)) == 1
+
+
+def test_what_a_client_still_plays_is_speech_too() -> None:
+    def agent(text: str) -> Answer:
+        return ["word " * 60] if text == "long" else [4.0, "Second."]
+
+    world = World(replace(OPTIONS, is_client_paced=True), agent=agent)
+    world.user_says(1.0, "long", lasts=1.0)
+    world.at(4.0, events.ItemSubmitted(Item("mine", Role.USER, "next")))
+    world.at(4.1, ASK)
+    world.run(until=40.0)
+    assert world.times_of(commands.FillReply) == []
 
 
 # --- in every state -----------------------------------------------------------------------------

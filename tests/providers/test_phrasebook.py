@@ -14,6 +14,7 @@ from voicertc.audio.pcm import PLAYOUT_FRAME, PLAYOUT_RATE_HZ
 from voicertc.errors import ProviderCrashed, ProviderTimeout
 from voicertc.providers.base import SpeechChunk, TextToSpeech, VoiceRequest, WordMark
 from voicertc.providers.phrasebook import Phrasebook
+from voicertc.session.cascade import voice_beforehand
 from voicertc.testing.contracts.text_to_speech import TextToSpeechContract, speak, total
 from voicertc.testing.fakes import FakeVoice, voiced, word_starts
 
@@ -319,3 +320,15 @@ async def test_who_has_no_use_for_packets_is_given_what_was_made_with_them() -> 
     await pieces_of(book, voice, REQUEST)
     await pieces_of(book, voice, REQUEST, with_packets=False)
     assert voice.texts == ["Sorry."]
+
+
+async def test_what_was_voiced_beforehand_is_not_pushed_out() -> None:
+    book, voice = Phrasebook(max_phrases=2), FakeVoice(first_audio=0.0)
+    await voice_beforehand(["Sorry."], voice, REQUEST, book)
+    for number in range(5):
+        async for _ in book.speak(voice, f"Number {number}.", REQUEST, with_packets=True):
+            pass
+    n_asked = len(voice.texts)
+    await pieces_of(book, voice, REQUEST)
+    assert len(voice.texts) == n_asked
+    assert book.n_phrases == 2

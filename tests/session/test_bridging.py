@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from voicertc.core import facts
-from voicertc.core.options import ConversationOptions, Phrases
+from voicertc.core.options import ConversationOptions, Phrases, SessionOptions
 from voicertc.core.replies import Outcome
 from voicertc.providers.base import SpeechChunk, VoiceRequest
 from voicertc.providers.phrasebook import Phrasebook
@@ -22,7 +23,8 @@ from .conftest import Stage
 from .scripts import PieceAgent, facts_of
 
 SETUP = SessionSetup(conversation=ConversationOptions(phrases=Phrases(greeting=None)))
-WAITING = Phrases().waiting or ""
+PHRASES = Phrases(greeting=None)
+WAITING = PHRASES.waiting or ""
 SILENT = 1e6
 
 
@@ -209,6 +211,70 @@ def test_a_filler_and_a_clause_do_not_get_into_one_another() -> None:
         heard = np.concatenate([block for _, block in stage.line.heard])
         said = np.concatenate([voiced(WAITING), voiced("It is three o'clock.")])
         assert np.array_equal(heard[heard != 0], said)  # with a pause in between
+        await stage.session.close()
+
+    run(main)
+
+
+class SilentVoice(FakeVoice):
+    """Makes no sound of anything."""
+
+    async def synthesize(self, text: str, request: VoiceRequest) -> AsyncGenerator[SpeechChunk, None]:
+        self.texts.append(text)
+        for nothing in ():
+            yield nothing
+
+
+def test_a_voice_without_sound_is_a_failure_and_apologized_for_in_another() -> None:
+    async def main() -> None:
+        phrasebook = Phrasebook()
+        await voice_beforehand(PHRASES.all(), FakeVoice(), VoiceRequest(), phrasebook)
+        agent = PieceAgent(["Fine."]).agent
+        stage = Stage(["hello"], agent=agent, voice=SilentVoice(), setup=SETUP, phrasebook=phrasebook)
+        await asked(stage, until=10.0)
+        assert stage.line.history[1:] == [("assistant", Phrases().apology)]
+        assert facts_of(stage, facts.ReplyEnded)[0].outcome is Outcome.FAILED
+        await stage.session.close()
+
+    run(main)
+
+
+class HungVoice(FakeVoice):
+    """Never says anything."""
+
+    async def synthesize(self, text: str, request: VoiceRequest) -> AsyncGenerator[SpeechChunk, None]:
+        self.texts.append(text)
+        await asyncio.Event().wait()
+        yield SpeechChunk(voiced(text))
+
+
+def test_a_hung_voice_that_a_client_chose_is_stood_in_for_by_the_one_that_spoke_before() -> None:
+    async def main() -> None:
+        phrasebook = Phrasebook()
+        await voice_beforehand(PHRASES.all(), FakeVoice(), VoiceRequest(), phrasebook)
+        setup = replace(SETUP, session=SessionOptions(voice="marin"))
+        agent = PieceAgent(["Fine."]).agent
+        stage = Stage(["hello"], agent=agent, voice=HungVoice(), setup=setup, phrasebook=phrasebook)
+        await asked(stage, until=25.0)
+        begin, _ = stage.line.audible[0]
+        assert begin - 2.5 <= 3.1
+        assert stage.line.history[-1] == ("assistant", Phrases().apology)
+        await stage.session.close()
+
+    run(main)
+
+
+def test_a_filler_of_two_sentences_is_cut_where_it_was_interrupted() -> None:
+    async def main() -> None:
+        phrases = Phrases(greeting=None, waiting="One moment, please. I am looking it up for you.")
+        setup = replace(SETUP, conversation=ConversationOptions(phrases=phrases))
+        stage = Stage(["hello", "never mind"], agent=PieceAgent([SILENT], ["Fine."]).agent, setup=setup)
+        stage.line.says(6.6, lasts=1.5)
+        await asked(stage, until=12.0)
+        cut = stage.line.history[1][1]
+        assert (phrases.waiting or "").startswith(cut)
+        assert len(cut) > len("One moment, please.")
+        assert (phrases.waiting or "")[len(cut)] == " "  # at a word's end
         await stage.session.close()
 
     run(main)
