@@ -25,7 +25,8 @@ For each number of calls a new server. Its figures:
     ms/s     CPU of the server for each second of a call; idle: while all calls are up and silent
     MB       memory that each call added (PSS of the server and its children, while the calls are up)
 
-It goes on until the whole wait's p95 has doubled against one call, more than 1 % of the sound has holes, or turns fail.
+It goes on until the whole wait's p95 has doubled against one call, more than 1 % of the sound has holes, or
+turns fail.
 ``--parts`` samples the server with py-spy (``pip install py-spy``) at the last number of calls that was well.
 """
 
