@@ -23,7 +23,8 @@ MIN_CALLS = 60
 MAX_MEMORY_MB = 2.0
 HEAD = (
     f"{'calls':>5}{'turns':>7}{'added p50':>11}{'p95':>7}{'wait p95':>10}{'holes':>8}{'failed':>8}"
-    f"{'cut in':>8}{'server':>8}{'others':>8}{'clients':>9}{'fake':>6}{'late':>7}{'ms/s':>7}{'idle':>6}{'MB':>6}{'talk':>11}"
+    f"{'cut in':>8}{'server':>8}{'others':>8}{'clients':>9}{'fake':>6}{'late':>7}{'ms/s':>7}"
+    f"{'idle':>6}{'MB':>6}{'talk':>11}"
 )
 
 
