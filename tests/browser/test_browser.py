@@ -194,7 +194,9 @@ def test_typed_words_are_answered_aloud_without_a_microphone(server: Server) -> 
     assert re.fullmatch(r"It is .+\.", said(page, "assistant")[1])
     assert "Mute" not in page["buttons"]
     asked = next(at for at, event in heard["sent"] if event["type"] == "response.create")
-    assert any(sound.start > asked for sound in stretches(heard["levels"]["agent"])), "no answer was heard"
+    # It may follow the greeting so closely that both are one stretch.
+    answers = [sound for sound in stretches(heard["levels"]["agent"]) if sound.end > asked + 0.5]
+    assert answers, "no answer was heard"
     assert faults == []
 
 
