@@ -237,6 +237,18 @@ def test_a_turn_whose_sound_was_answered_is_not_answered_again_by_its_words(come
     assert len(world.facts_of(facts.ReplyBegan)) == 1
 
 
+def test_a_word_that_interrupts_speech_to_speech_is_answered_when_it_is_known() -> None:
+    world = World(
+        OPTIONS,
+        SessionOptions(engine="openai-realtime"),
+        agent=lambda text: "Fine." if "stop" in text else "Once upon a time there was a server. " * 3,
+    )
+    world.user_says(1.0, "tell me", lasts=1.0)
+    world.user_says(5.0, "stop", lasts=0.2, confidence=0.9)
+    world.run(until=20.0)
+    assert world.history[-2:] == [("user", "stop"), ("assistant", "Fine.")]
+
+
 def test_what_a_client_still_plays_is_speech_too() -> None:
     def agent(text: str) -> Answer:
         return ["word " * 60] if text == "long" else [4.0, "Second."]

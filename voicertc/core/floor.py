@@ -280,7 +280,7 @@ class Floor:
             self.barge_in(turn)
             self.listening.commit(turn, turn.last_speech_at, self.session.turn_detection)
         is_kept = self.listening.understood(turn, event, text)
-        if not is_kept or turn.is_recorded or turn.is_answered or self.session.answers_sound:
+        if not is_kept or turn.is_recorded or turn.is_answered:
             return
         if text:
             self.greet_no_more()
