@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import httpx2
 import openai
 
+from .openai_address import OPENAI_URL, at_openai
 from .secret import Secret
 
 NAME = "openai"
@@ -31,7 +32,7 @@ class OpenAIOptions:
 
     api_key: Secret | None = None
     """The account's key; a compatible server without authentication needs none."""
-    base_url: str = "https://api.openai.com/v1"
+    base_url: str = OPENAI_URL
     """Root of the API; any server that speaks the same protocol will do."""
     organization: str | None = None
     """Organization to bill, if the key belongs to several."""
@@ -53,8 +54,7 @@ class OpenAIOptions:
     @property
     def is_openai(self) -> bool:
         """Whether this is OpenAI itself (or one of its regions), whose own fields may be sent."""
-        host = urlsplit(self.base_url).hostname or ""
-        return host == "api.openai.com" or host.endswith(".api.openai.com")
+        return at_openai(self.base_url)
 
 
 def make_api(options: OpenAIOptions, answered: Answered) -> openai.AsyncOpenAI:

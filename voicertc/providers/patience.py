@@ -51,3 +51,14 @@ class Patience:
         if not self._has_come:
             said = f"gave no answer within {self._first:g} s"
         return ProviderTimeout(f"{self._provider} {said}", provider=self._provider)
+
+
+async def in_time(work: Awaitable[_T], seconds: float | None, provider: str) -> _T:
+    """Await ``work``; raise ``ProviderTimeout`` if it takes longer than ``seconds`` (``None``: no bound)."""
+    try:
+        async with asyncio.timeout(seconds) as scope:
+            return await work
+    except TimeoutError:
+        if not scope.expired():
+            raise
+        raise ProviderTimeout(f"{provider} gave nothing for {seconds:g} s", provider=provider) from None

@@ -13,15 +13,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Awaitable
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 import numpy as np
 
 from ..audio.clips import ClipEncoder
 from ..audio.pcm import PLAYOUT_RATE_HZ
-from ..errors import ProviderCrashed, ProviderError, ProviderTimeout
+from ..errors import ProviderCrashed, ProviderError
 from .base import SpeechChunk, TextToSpeech, Used, VoiceRequest, WordMark
+from .patience import in_time
 
 _MAX_BYTES = 16 << 20
 """Five minutes of speech."""
@@ -86,7 +87,7 @@ class Phrasebook:
         try:
             async with aclosing(_coded(chunks) if with_packets else chunks) as pieces:
                 patience = _PATIENCE if self._in_any_voice(text, with_packets) else None
-                while (chunk := await _in_time(anext(pieces, None), voice.name, patience)) is not None:
+                while (chunk := await in_time(anext(pieces, None), patience, voice.name)) is not None:
                     patience = None
                     n_samples += len(chunk.samples)
                     if n_samples <= _MAX_SAMPLES:
@@ -167,19 +168,6 @@ async def _coded(chunks: AsyncGenerator[SpeechChunk, None]) -> AsyncGenerator[Sp
     tail = encoder.flush()
     if marks or tail.packets or used:
         yield SpeechChunk(tail.samples, marks, tail.packets, used, is_substitute)
-
-
-async def _in_time(
-    work: Awaitable[SpeechChunk | None], provider: str, patience: float | None
-) -> SpeechChunk | None:
-    """Await ``work`` for ``patience`` seconds; raise ``ProviderTimeout`` then."""
-    try:
-        async with asyncio.timeout(patience) as scope:
-            return await work
-    except TimeoutError as error:
-        if not scope.expired():
-            raise
-        raise ProviderTimeout(f"Nothing came for {patience} s.", provider=provider) from error
 
 
 def _size(phrase: SpeechChunk) -> int:

@@ -15,8 +15,9 @@ from ..agents.base import Agent, AgentPiece, AgentRequest, AgentSession
 from ..core.clauses import ClauseSplitter
 from ..core.items import Item, Modality
 from ..core.replies import CutShort, ReplyRequest, ToolCall, Usage
-from ..errors import ProviderCrashed, ProviderTimeout
+from ..errors import ProviderCrashed
 from ..providers.base import SpeechChunk, TextToSpeech, VoiceRequest, WordMark
+from ..providers.patience import in_time
 from ..providers.phrasebook import Phrasebook
 from .ahead import Ahead
 from .engine import AudioMade, ClauseClosed, ClauseOpened, Piece, TextBegan, TextMade, check_call
@@ -91,7 +92,7 @@ class Cascade:
             await asyncio.gather(*at_work, return_exceptions=True)
 
     async def _from_agent(self, work: Awaitable[_T]) -> _T:
-        return await _in_time(work, self._agent.name, _AGENT_PATIENCE)
+        return await in_time(work, _AGENT_PATIENCE, self._agent.name)
 
     async def _given(self, text: str) -> AsyncGenerator[AgentPiece, None]:
         yield text
@@ -142,7 +143,7 @@ class Cascade:
         patience, is_silent = _VOICE_PATIENCE, True
         async with aclosing(chunks):
             while True:
-                chunk = await _in_time(anext(chunks, None), self._voice.name, patience)
+                chunk = await in_time(anext(chunks, None), patience, self._voice.name)
                 if chunk is None:
                     break
                 patience, is_silent = _HOLE_TIMEOUT, is_silent and not len(chunk.samples)
@@ -208,11 +209,3 @@ async def _split(
         for clause in splitter.flush():
             await clauses.put(clause)
         await clauses.put(error)
-
-
-async def _in_time(work: Awaitable[_T], provider: str, patience: float) -> _T:
-    try:
-        async with asyncio.timeout(patience):
-            return await work
-    except TimeoutError as error:
-        raise ProviderTimeout(f"Nothing came for {patience:g} s.", provider=provider) from error

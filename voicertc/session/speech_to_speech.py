@@ -20,8 +20,9 @@ from ..core import facts
 from ..core.facts import Fact
 from ..core.items import Item, Modality
 from ..core.replies import Cause, CutShort, ReplyRequest, ToolCall, Usage
-from ..errors import ProviderCrashed, ProviderTimeout
+from ..errors import ProviderCrashed
 from ..providers.base import Dialogue, SaidPiece, SpeechChunk
+from ..providers.patience import in_time
 from .engine import AudioMade, Piece, ReplyEngine, TextBegan, TextMade, check_call
 from .transcript import DEFAULT_PACE, TranscribedSound
 
@@ -134,21 +135,13 @@ class SpeechEngine:
         patience, is_empty = self._first_timeout, True
         kept_as = "" if request.is_aside else reply_id
         async with aclosing(self.dialogue.answer(as_told(request), history, reply_id=kept_as)) as said:
-            while (piece := await self._in_time(said, patience)) is not None:
+            while (piece := await in_time(anext(said, None), patience, self._provider)) is not None:
                 if isinstance(piece, ToolCall):
                     check_call(piece, request, self._provider)
                 patience, is_empty = self._hole_timeout, is_empty and isinstance(piece, Usage)
                 yield piece
         if is_empty:
             raise ProviderCrashed(f"{self._provider} answered nothing", provider=self._provider)
-
-    async def _in_time(self, said: AsyncGenerator[SaidPiece, None], patience: float) -> SaidPiece | None:
-        try:
-            async with asyncio.timeout(patience):
-                return await anext(said, None)
-        except TimeoutError as error:
-            why = f"{self._provider} said nothing for {patience:g} s"
-            raise ProviderTimeout(why, provider=self._provider) from error
 
 
 class _Heard:
