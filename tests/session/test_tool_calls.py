@@ -182,6 +182,22 @@ def test_the_account_adds_up_what_was_heard_voiced_and_thought() -> None:
     virtual_time.run(main())
 
 
+def test_the_log_has_the_account_once_however_often_a_session_is_closed(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def main() -> None:
+        script = PieceAgent(["One two.", Usage(20, 3, provider="mind")])
+        stage = await offering(Stage(["a"], agent=script.agent))
+        await stage.line.run(until=6.0)
+        await stage.session.close()
+        await stage.session.close()
+
+    with caplog.at_level("INFO"):
+        virtual_time.run(main())
+    told = [record.getMessage() for record in caplog.records]
+    assert [told.count(name) for name in ("reply_used", "session_used", "service_used")] == [1, 1, 1]
+
+
 def test_what_was_voiced_of_an_interrupted_reply_counts_whether_or_not_it_was_heard() -> None:
     async def main() -> None:
         script = PieceAgent(["One two three four five six seven eight nine ten."], ["Okay."])

@@ -225,7 +225,7 @@ class Session:
     async def close(self, reason: str = "hangup") -> None:
         """End the conversation and free everything; may be called twice."""
         self._driver.post(events.CallEnded(reason))
-        self._is_ended = True
+        is_first, self._is_ended = not self._is_ended, True
         self._driver.close()
         self._hearing.close()
         if self._client_paced:
@@ -233,7 +233,8 @@ class Session:
         self.for_agent.close()
         await self._tasks.close()
         await self._engines.close()
-        self._usage.log()
+        if is_first:
+            self._usage.log()
         self._recorder.close()
         self.ended.set()
 
