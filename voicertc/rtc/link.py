@@ -80,7 +80,8 @@ class LinkQuality:
     incoming: Flow
     outgoing: Flow
     round_trip_ms: float | None
-    """Smoothed; ``None`` until a receiver report came."""
+    """Smoothed; ``None`` until a receiver report came that names a sender report of ours (RFC 3550 §6.4.1):
+    a client's first may have left before it."""
 
 
 class LinkSource(Protocol):
