@@ -70,7 +70,9 @@ class Conversation:
         self._dispatch(event)
         self._meet_deadlines()  # what is late by its audio time is due at once
         self._take_floor()
-        self._floor.follow_promise()
+        while self._is_word_due():
+            self._meet_deadlines()
+            self._take_floor()
         self._forget_oldest()
         self._publish_state()
         return self._out.take()
@@ -90,6 +92,9 @@ class Conversation:
         floor = self._floor
         while not self._is_over and (due := [entry for entry in floor.deadlines() if entry[0] <= floor.now]):
             min(due, key=lambda entry: entry[0])[1]()
+
+    def _is_word_due(self) -> bool:
+        return not self._is_over and self._floor.follow_promise()
 
     def _take_floor(self) -> None:
         if not self._is_over and self._floor.take():

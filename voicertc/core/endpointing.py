@@ -11,6 +11,8 @@ _MAX_GUESSES = 2
 """Of one turn: who pauses more often is thinking aloud."""
 _MAX_GUESSED = 10.0
 """Seconds of a turn that are recognized anew if the guess was wrong; a longer one would cost too much."""
+_MEANT = 0.5
+"""Seconds of speech that somebody meant as words; shorter ones may be a cough, or a door."""
 _SILENCE_BY_EAGERNESS = {"low": 1.0, "medium": 0.6, "auto": 0.6, "high": 0.3}
 """Seconds of silence that stand for OpenAI's ``semantic_vad`` eagerness until words are weighed too."""
 
@@ -48,6 +50,11 @@ class Turn:
     is_guessed: bool = False
     """Whether it is taken for over in this very pause."""
     result: TranscriptFinal | TranscriptFailed | None = None
+
+    @property
+    def is_meant(self) -> bool:
+        """Whether it was meant as words, even if none were found: it ended a reply, or is long enough."""
+        return self.has_interrupted or self.last_speech_at - self.started_at >= _MEANT
 
 
 @dataclass(frozen=True, slots=True)

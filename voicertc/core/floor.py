@@ -33,8 +33,6 @@ _GREETING_GRACE = 0.25
 """Seconds after a client has set up its session in which it may say or ask something itself."""
 _WORD_END = 0.2
 """Seconds of speech after a commit that are still the end of the last word, not a new turn."""
-_MEANT = 0.5
-"""Seconds of speech without words that somebody meant as some; shorter ones are a cough, or a door."""
 
 
 class Floor:
@@ -275,17 +273,19 @@ class Floor:
             # Once the reply it was said over has ended, any word is one: it may be the answer to it.
             backchannels = () if self.replying.is_idle else self._options.backchannels
             if not claims_floor(text, event.confidence, self._options.interruptions, backchannels):
-                self._disclaim()
+                self._disclaim(turn)
                 return
             self.barge_in(turn)
             self.listening.commit(turn, turn.last_speech_at, self.session.turn_detection)
         is_kept = self.listening.understood(turn, event, text)
+        if not turn.is_recorded:
+            self._promise.speech_judged(turn, has_words=bool(text))
         if not is_kept or turn.is_recorded or turn.is_answered:
             return
         if text:
             self.greet_no_more()
             self.agenda.answer_is_due |= self._answers_turns
-        elif self._answers_turns and not self.agenda.answer_is_due and _was_meant(turn):
+        elif self._answers_turns and not self.agenda.answer_is_due and turn.is_meant:
             self.agenda.say(self._options.phrases.not_heard, Cause.APOLOGY)
 
     def _answer(self) -> None:
@@ -295,8 +295,9 @@ class Floor:
 
     def _not_understood(self, turn: Turn, event: events.TranscriptFailed) -> None:
         if not turn.is_published:
-            self._disclaim()
+            self._disclaim(turn)
             return
+        self._promise.speech_judged(turn, has_words=False)
         self._out.publish(facts.HearingFailed(event.item_id, event.code, event.message))
         phrases = self._options.phrases
         phrase = phrases.busy if event.code == "busy" else phrases.not_heard
@@ -352,10 +353,14 @@ class Floor:
         if self.replying.guess.reply and self.listening.turn is None and self.listening.is_settled:
             self.replying.guess.drop()
 
-    def follow_promise(self) -> None:
-        """Note, after every event, whether the user waits for the agent, and hears nothing."""
+    def follow_promise(self) -> bool:
+        """Note, after every event, whether the user waits for the agent, and hears nothing.
+
+        Return whether a word is due at once: what had seemed to be speech was none.
+        """
         is_up = self.is_connected and not self.is_away and self.greet_at is None
         self._promise.follow(self.now, self.session, is_up=is_up, answers_turns=self._answers_turns)
+        return self._promise.deadline is not None and self._promise.deadline <= self.now
 
     def _keep_promise(self) -> None:
         self._promise.keep(self.now, self.session)
@@ -413,8 +418,9 @@ class Floor:
         if self._doubt.forget() and not self.is_away:
             self.replying.resume(self.now)
 
-    def _disclaim(self) -> None:
+    def _disclaim(self, turn: Turn) -> None:
         """The words of a turn over a reply were no claim; the user may have begun to say others."""
+        self._promise.speech_judged(turn, has_words=False)
         if not self.listening.is_speaking:
             self._resume()
 
@@ -428,6 +434,8 @@ class Floor:
     def barge_in(self, turn: Turn) -> None:
         """The floor is the user's: the reply ends at the last word that was heard."""
         turn.has_interrupted = True
+        if not self.replying.is_silent:
+            self._promise.forget()
         self.listening.announce(turn, self.session.turn_detection)
         self.silence("turn_detected")
 
@@ -466,8 +474,3 @@ class Floor:
             self.speech_started(self.now, continues=True)
         else:
             self._resume()
-
-
-def _was_meant(turn: Turn) -> bool:
-    """Whether a turn without words was meant as some: it ended a reply, or it was long enough."""
-    return turn.has_interrupted or turn.last_speech_at - turn.started_at >= _MEANT

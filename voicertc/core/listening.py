@@ -56,9 +56,10 @@ class Listening:
 
     @property
     def awaits_words(self) -> bool:
-        """Whether the words of a turn are due that clients know of; recordings are none."""
+        """Whether the words of a turn are due that clients know of, or will; recordings are none."""
         turns = (pending.turn for pending in self._pending.values())
-        return any(turn.is_published and not turn.is_withheld and not turn.is_recorded for turn in turns)
+        said = (turn for turn in turns if not turn.is_withheld and not turn.is_recorded)
+        return any(turn.is_published or turn.is_meant for turn in said)
 
     @property
     def next_missed(self) -> PendingTurn | None:

@@ -6,15 +6,19 @@ This is a rule over the conversation's state and no timer beside it: after every
 whether the agent owes a word and whether any can be heard, whoever is waited for: a recognizer, an agent, a
 voice that stopped in the middle, a function of the client's. When the wait is over for good is decided where
 it began (``Reply.deadline``, the words' deadline); a function's is here, for nobody else waits for that.
+
+Who speaks is not waiting. But speech may prove to be none, a cough or a door: then the wait goes on as if it
+had not been there.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from .agenda import Agenda, plain_request
-from .items import Item, Items, Kind, Modality
+from .endpointing import Turn
+from .items import Item, Items, Kind, Modality, Role
 from .listening import Listening
 from .options import Phrases, SessionOptions
 from .replies import Cause, Stage
@@ -32,6 +36,35 @@ _ANSWERS = (Cause.TURN, Cause.CLIENT, Cause.IDLE)
 """Causes of replies that somebody waits for."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Wait:
+    """Since when a word is owed, and nothing is heard of either side; ``n_kept`` words came meanwhile."""
+
+    owed_since: float | None = None
+    quiet_since: float | None = None
+    n_kept: int = 0
+
+    @property
+    def deadline(self) -> float | None:
+        if self.owed_since is None or self.quiet_since is None:
+            return None
+        return max(self.owed_since, self.quiet_since) + (_AGAIN if self.n_kept else _FIRST)
+
+    def shifted(self, by: float) -> _Wait:
+        owed_since = None if self.owed_since is None else self.owed_since + by
+        quiet_since = None if self.quiet_since is None else self.quiet_since + by
+        return _Wait(owed_since, quiet_since, self.n_kept)
+
+
+@dataclass(frozen=True, slots=True)
+class _Interrupted:
+    """A wait that the user's turn ``number`` has broken into; ``by_nothing``: which was no speech."""
+
+    wait: _Wait
+    number: int
+    by_nothing: bool = False
+
+
 class Promise:
     """Owned by the ``Floor``, whose parts it looks at. Without ``phrases.waiting`` nothing is promised."""
 
@@ -43,18 +76,17 @@ class Promise:
         self._agenda = agenda
         self._items = items
         self._phrases = phrases
-        self._n_kept = 0
-        self._owed_since: float | None = None
-        self._silent_since: float | None = None
+        self._wait = _Wait()
+        self._unheard: _Wait | None = None  # the wait as it was before a word that is still silent
+        self._interrupted: _Interrupted | None = None
+        self._proved: float | None = None  # until when was said what has just proved to be speech
         self._given_up: str | None = None
         self._fillers: deque[str] = deque(maxlen=_MAX_FILLERS)
 
     @property
     def deadline(self) -> float | None:
         """When a word must be said; ``None`` while none is owed, or one is heard."""
-        if self._silent_since is None:
-            return None
-        return self._silent_since + (_AGAIN if self._n_kept else _FIRST)
+        return self._wait.deadline
 
     def follow(self, now: float, session: SessionOptions, *, is_up: bool, answers_turns: bool) -> None:
         """Look at what an event has left behind.
@@ -62,26 +94,29 @@ class Promise:
         ``is_up``: whether there is anybody to hear, and no greeting to wait for. ``answers_turns``: whether
         turns are answered without being asked to.
         """
-        if self._phrases.waiting is None or not is_up or not self._owes_words(session, answers_turns):
-            self._n_kept = 0
-            self._owed_since = self._silent_since = None
-            return
-        if self._owed_since is None:
-            self._owed_since = now
-        if not self._replying.is_silent:
-            self._silent_since = None
-        elif self._silent_since is None:
-            self._silent_since = now
+        is_promised = self._phrases.waiting is not None and is_up
+        is_owed = is_promised and self._owes_words(session, answers_turns)
+        self._follow_interruption(is_owed=is_owed)
+        wait = self._wait
+        if is_owed and self._interrupted and self._interrupted.by_nothing:
+            wait, self._interrupted = self._interrupted.wait, None
+        is_quiet = self._replying.is_silent and not self._listening.is_speaking
+        quiet_since = (now if wait.quiet_since is None else wait.quiet_since) if is_quiet else None
+        proved, self._proved = self._proved, None
+        owed_since = next(since for since in (wait.owed_since, proved, now) if since is not None)
+        self._wait = _Wait(owed_since, quiet_since, wait.n_kept) if is_owed else _Wait(None, quiet_since)
 
     def keep(self, now: float, session: SessionOptions) -> None:
         """Say a word in place of the one that is owed; if it is not heard, another is due in its time."""
-        is_first, self._n_kept, self._silent_since = not self._n_kept, self._n_kept + 1, now
+        wait = self._wait
+        assert wait.owed_since is not None  # this is its deadline
+        self._wait, self._unheard = _Wait(wait.owed_since, now, wait.n_kept + 1), wait
         live = self._replying.live
-        if live is None and self._is_function_due and self._is_overdue(now):
+        if live is None and self._is_function_due and now - wait.owed_since >= _TOOL_PATIENCE:
             self._given_up = self._last_item.id if self._last_item else None
             self._agenda.say(self._phrases.apology, Cause.APOLOGY)
             return
-        phrase = self._phrases.waiting if is_first else self._phrases.still_waiting
+        phrase = self._phrases.still_waiting if wait.n_kept else self._phrases.waiting
         if phrase is None:
             return
         if live is not None and live.request.cause is not Cause.FILLER:
@@ -93,10 +128,28 @@ class Promise:
 
     def shift(self, by: float) -> None:
         """Session time has jumped: nobody has waited any longer for it."""
-        if self._owed_since is not None:
-            self._owed_since += by
-        if self._silent_since is not None:
-            self._silent_since += by
+        self._wait = self._wait.shifted(by)
+        self._unheard = self._unheard and self._unheard.shifted(by)
+        if self._interrupted:
+            self._interrupted = replace(self._interrupted, wait=self._interrupted.wait.shifted(by))
+
+    def forget(self) -> None:
+        """The user has taken the floor: what is owed from now on is the answer to that."""
+        self._wait, self._unheard, self._interrupted = _Wait(), None, None
+
+    def speech_judged(self, turn: Turn, *, has_words: bool) -> None:
+        """A turn that may have broken into the wait was speech, or none: then the wait has gone on.
+
+        What proves to be speech only now, for it was said over a reply, is owed an answer from its end on.
+        """
+        if has_words:
+            self._proved = turn.last_speech_at
+        if self._interrupted is None or turn.number < self._interrupted.number:
+            return
+        if has_words:
+            self._interrupted = None
+        elif self._listening.turn is None:  # else what is being said now is still to be judged
+            self._interrupted = replace(self._interrupted, by_nothing=True)
 
     @property
     def is_tool_at_work(self) -> bool:
@@ -106,14 +159,25 @@ class Promise:
             return False
         return last.kind in (Kind.FUNCTION_CALL, Kind.FUNCTION_CALL_OUTPUT)
 
+    def _follow_interruption(self, *, is_owed: bool) -> None:
+        """Note whether the user has begun to speak into the wait: it may prove to be nothing."""
+        turn = self._listening.turn
+        if is_owed:
+            if not self._replying.is_silent:
+                self._unheard = self._interrupted = None  # a word has come
+        elif turn is None and self._listening.is_settled:
+            self._interrupted = None
+        elif turn and self._wait.deadline is not None and self._interrupted is None:
+            self._interrupted = _Interrupted(self._unheard or self._wait, turn.number)
+
     def _owes_words(self, session: SessionOptions, answers_turns: bool) -> bool:
         """Whether the user waits for the agent to speak, or to go on."""
         listening, live = self._listening, self._replying.live
         if listening.is_speaking:
             return False
-        if live is not None and live.request.cause is not Cause.FILLER:
+        if live is not None and live.request.cause is not Cause.FILLER and not live.is_generated:
             is_answer = live.request.cause in _ANSWERS and live.is_spoken and not live.request.is_aside
-            return is_answer and not live.is_generated and live.stage is not Stage.HELD
+            return is_answer and live.stage is not Stage.HELD
         is_written = session.output is not Modality.AUDIO or session.is_transcription
         has_floor = listening.turn is not None and session.turn_detection is not None
         if is_written or has_floor:
@@ -138,13 +202,13 @@ class Promise:
 
     @property
     def _last_item(self) -> Item | None:
-        """The newest item that is no filler."""
+        """The newest item that is no filler, and no noise."""
         item_id = self.last_id
         return None if item_id is None else self._items.get(item_id)
 
     @property
     def last_id(self) -> str | None:
-        """The id of the newest item that is no filler."""
+        """The id of the newest item that is no filler, and no noise."""
         return self._skipped(self._items.last_id)
 
     def _before(self, item_id: str) -> Item | None:
@@ -152,9 +216,11 @@ class Promise:
         return None if before is None else self._items.get(before)
 
     def _skipped(self, item_id: str | None) -> str | None:
-        while item_id is not None and item_id in self._fillers:
+        while item_id is not None and (item_id in self._fillers or _is_noise(self._items.get(item_id))):
             item_id = self._items.previous_id(item_id)
         return item_id
 
-    def _is_overdue(self, now: float) -> bool:
-        return self._owed_since is not None and now - self._owed_since >= _TOOL_PATIENCE
+
+def _is_noise(item: Item | None) -> bool:
+    """Whether the item is a turn in which no words were found."""
+    return item is not None and item.role is Role.USER and item.modality is Modality.AUDIO and item.text == ""

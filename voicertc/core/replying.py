@@ -196,7 +196,7 @@ class Replying:
         """The engine is through."""
         reply = self._find(event.reply_id)
         if reply:
-            reply.is_generated, reply.is_starved = True, False
+            reply.is_generated = True
             reply.cut_short = event.cut_short
             self._end_if_complete(reply)
 
@@ -206,7 +206,7 @@ class Replying:
         if not reply or reply.is_generated:
             return None
         reply.failure = Failure(event.code, event.message)
-        reply.is_generated, reply.is_starved = True, False
+        reply.is_generated = True
         if reply.clauses and reply.clauses[-1].n_samples is None:  # the voice broke off within it
             self._output.cut(reply, event.n_samples)
         self._end_if_complete(reply)
