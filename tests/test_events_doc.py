@@ -47,7 +47,7 @@ FACTS: tuple[Fact, ...] = (
         31.2,
         402,
         Usage(1830, 211, 1024),
-        (facts.ServiceUsage("llm", "openai", "", tokens=Usage(1830, 211, 1024)),),
+        (facts.ServiceUsage("llm", "openai-responses", "", tokens=Usage(1830, 211, 1024)),),
     ),
     facts.CallEnding("hangup"),
 )

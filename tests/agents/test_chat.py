@@ -330,7 +330,7 @@ async def test_it_talks_to_openai() -> None:
         history = (user("Oslo?"), assistant("Oslo is", Status.INCOMPLETE), user("No, Bergen."))
         pieces = await said(agent, *history)
         assert "".join(piece for piece in pieces if isinstance(piece, str)) == "Bergen is nice. Do you ski?"
-        assert pieces[-1] == Usage(18, 6, provider="openai")
+        assert pieces[-1] == Usage(18, 6, provider="openai-chat")
         await agent.close()
         assert fake.requests_to("chat")[0].fields["messages"] == [
             {"role": "system", "content": INSTRUCTIONS},

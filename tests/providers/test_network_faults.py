@@ -97,10 +97,10 @@ def test_the_innermost_cause_is_the_one_that_is_told() -> None:
 
 async def probe(base_url: str) -> None:
     client = OpenAIClient(OpenAIOptions(base_url=base_url))
-    client.acquire()
+    client.acquire("openai-chat")
     try:
         async with asyncio.timeout(LIMIT):
-            await client.probe("m")
+            await client.probe("m", "openai-chat")
     finally:
         await client.release()
 
@@ -111,7 +111,7 @@ async def test_a_host_that_does_not_exist_is_the_operators_business() -> None:
     # A machine without any resolver cannot know that there is no such host.
     knows = isinstance(caught.value, ProviderUnavailable)
     said = "there is no host of this name" if knows else "the host's name could not be looked up"
-    assert caught.value.message == f"the connection to openai failed: {said}"
+    assert caught.value.message == f"the connection to openai-chat failed: {said}"
 
 
 @asynccontextmanager
@@ -134,7 +134,7 @@ async def test_a_certificate_that_nobody_vouches_for_is_refused(tmp_path: Path) 
         with pytest.raises(ProviderUnavailable) as caught:
             await probe(f"https://127.0.0.1:{port}/v1")
     assert caught.value.message.startswith(
-        "the connection to openai failed: its TLS certificate is refused (self"
+        "the connection to openai-chat failed: its TLS certificate is refused (self"
     )
     assert "SSL_CERT_FILE" in caught.value.fix
 
@@ -163,11 +163,11 @@ async def test_a_connection_whose_other_end_has_vanished_is_given_up_and_not_use
 
     async with server(vanish) as port:
         client = OpenAIClient(OpenAIOptions(base_url=f"http://127.0.0.1:{port}/v1"))
-        client.acquire()
+        client.acquire("openai-chat")
         async with asyncio.timeout(LIMIT):
-            await client.probe("m")
+            await client.probe("m", "openai-chat")
             with pytest.raises(ProviderTimeout, match="gave no answer within"):
-                await client.probe("m", timeout=0.2)
-            await client.probe("m")
+                await client.probe("m", "openai-chat", timeout=0.2)
+            await client.probe("m", "openai-chat")
         assert len(connections) == 2
         await client.release()

@@ -109,9 +109,9 @@ async def test_who_says_when_to_come_back_is_not_asked_before() -> None:
 async def test_a_whole_answers_headers_are_read_too() -> None:
     async with server((200, LITTLE), (200, {})) as (base_url, _):
         client = OpenAIClient(OpenAIOptions(base_url=base_url))
-        client.acquire()
-        await client.probe("m")
-        await client.probe("m")
+        client.acquire("openai-chat")
+        await client.probe("m", "openai-chat")
+        await client.probe("m", "openai-chat")
         assert client.rate_limits("models/m").is_nearly_used(now())
         assert not client.rate_limits("audio/speech").is_nearly_used(now())
         await client.release()
@@ -133,9 +133,9 @@ async def test_a_busy_service_says_when_to_come_back(
     refusals = repeat(Refuse(429, "rate_limit_exceeded", headers=headers))
     async with FakeOpenAI(Scenario(faults={"models": refusals})) as fake:
         client = client_of(fake)
-        client.acquire()
+        client.acquire("openai-chat")
         with pytest.raises(ProviderBusy) as caught:
-            await client.probe("gpt-6-luna")
+            await client.probe("gpt-6-luna", "openai-chat")
         assert (caught.value.retry_after, len(fake.requests)) == (retry_after, 1)
         await client.release()
 
@@ -153,9 +153,9 @@ async def test_an_account_without_credit_is_asked_once_and_left_to_the_operator(
 async def test_a_second_try_is_made_only_if_there_is_time_for_it() -> None:
     async with FakeOpenAI(Scenario(faults={"models": repeat(Refuse(500))})) as fake:
         client = client_of(fake)
-        client.acquire()
+        client.acquire("openai-chat")
         with pytest.raises(ProviderCrashed):
-            await client.probe("gpt-6-luna", timeout=0.25)
+            await client.probe("gpt-6-luna", "openai-chat", timeout=0.25)
         assert len(fake.requests) == 1
         await client.release()
 
@@ -166,14 +166,14 @@ async def test_a_probe_brings_a_voice_back() -> None:
         is_back = asyncio.Event()
 
         async def probe() -> None:
-            await client.probe("gpt-6-luna")
+            await client.probe("gpt-6-luna", "openai-chat")
             is_back.set()
 
         async with with_local_voice(client, probe=probe, probes=ProbeOptions(first=0.01)) as voice:
             assert await say(voice) == 7
             assert voice.report().current == "local"
             await asyncio.wait_for(is_back.wait(), LIMIT)
-            assert voice.report().current == "openai"
+            assert voice.report().current == "openai-speech"
             assert await say(voice) > 7
 
 
@@ -181,8 +181,8 @@ async def test_a_probe_brings_a_voice_back() -> None:
 async def test_a_compatible_server_is_there_if_it_answers(name: str) -> None:
     async with FakeOpenAI() as fake:
         client = client_of(fake)
-        client.acquire()
-        await client.probe(name)
+        client.acquire("openai-chat")
+        await client.probe(name, "openai-chat")
         assert len(fake.requests_to("models")) == 1
         await client.release()
 
@@ -190,7 +190,7 @@ async def test_a_compatible_server_is_there_if_it_answers(name: str) -> None:
 async def test_a_probe_with_a_wrong_key_fails() -> None:
     async with FakeOpenAI() as fake:
         client = client_of(fake, api_key=None)
-        client.acquire()
+        client.acquire("openai-chat")
         with pytest.raises(ProviderUnavailable, match="refused the API key"):
-            await client.probe("gpt-6-luna")
+            await client.probe("gpt-6-luna", "openai-chat")
         await client.release()

@@ -10,10 +10,10 @@ import pytest
 
 from voicertc.errors import ProviderBusy, ProviderCrashed, ProviderError, ProviderTimeout, ProviderUnavailable
 from voicertc.providers.openai_access import OpenAIOptions
+from voicertc.providers.openai_chat import OpenAIChat, OpenAIChatOptions
 from voicertc.providers.openai_client import OpenAIClient
 from voicertc.providers.openai_fields import OptionalFields, least_effort
 from voicertc.providers.openai_models import SHUTDOWNS
-from voicertc.providers.openai_stage import OpenAIStage
 from voicertc.providers.patience import Patience
 from voicertc.providers.secret import Secret
 from voicertc.testing.fake_openai import Cut, FakeOpenAI, Fault, Refuse, Scenario, Send, Stall, spoken
@@ -28,7 +28,7 @@ async def speech(
     client: OpenAIClient, *, patience: Patience | None = None, refuse: tuple[str, ...] = ()
 ) -> bytes:
     """The body of one answer, by the plainest request there is."""
-    patience = patience or Patience("openai", first=LIMIT, idle=LIMIT)
+    patience = patience or Patience("openai-speech", first=LIMIT, idle=LIMIT)
     fields = OptionalFields("audio/speech").of_request({})
     body = b""
     stream = client.stream(
@@ -59,7 +59,7 @@ async def speech(
 async def test_one_failure_before_the_first_byte_is_not_noticed(fault: Fault) -> None:
     async with FakeOpenAI(Scenario(faults={"speech": [fault]})) as fake:
         client = client_of(fake)
-        client.acquire()
+        client.acquire("openai-speech")
         assert await speech(client) == SOUND
         assert [request.outcome for request in fake.requests] == ["failed", "answered"]
         await client.release()
@@ -77,7 +77,7 @@ async def test_one_failure_before_the_first_byte_is_not_noticed(fault: Fault) ->
 async def test_a_second_failure_is_an_error(fault: Fault, expected: type[ProviderError]) -> None:
     async with FakeOpenAI(Scenario(faults={"speech": repeat(fault)})) as fake:
         client = client_of(fake)
-        client.acquire()
+        client.acquire("openai-speech")
         with pytest.raises(ProviderError) as caught:
             await speech(client)
         assert (type(caught.value), caught.value.retryable) == (expected, True)
@@ -103,7 +103,7 @@ async def test_what_a_second_try_cannot_mend_is_tried_once(
 ) -> None:
     async with FakeOpenAI(Scenario(faults={"speech": repeat(fault)})) as fake:
         client = client_of(fake)
-        client.acquire()
+        client.acquire("openai-speech")
         with pytest.raises(ProviderError) as caught:
             await speech(client)
         assert type(caught.value) is expected
@@ -115,7 +115,7 @@ async def test_what_a_second_try_cannot_mend_is_tried_once(
 async def test_a_service_that_hangs_is_given_up_and_told_so(after: int, said: str) -> None:
     async with FakeOpenAI(Scenario(faults={"speech": repeat(Stall(after))})) as fake:
         client = client_of(fake)
-        client.acquire()
+        client.acquire("openai-speech")
         with pytest.raises(ProviderTimeout, match=said):
             await speech(client, patience=_short(after))
         assert len(fake.requests) == 1
@@ -125,21 +125,21 @@ async def test_a_service_that_hangs_is_given_up_and_told_so(after: int, said: st
 
 def _short(after: int) -> Patience:
     """A patience of 0.2 s for what is not to come."""
-    patience = Patience("openai", first=0.2 if after == 0 else LIMIT, idle=0.2)
+    patience = Patience("openai-speech", first=0.2 if after == 0 else LIMIT, idle=0.2)
     if after:
         patience.something_came()
     return patience
 
 
 async def test_patience_counts_only_waiting() -> None:
-    patience = Patience("openai", first=0.05, idle=0.05)
+    patience = Patience("openai-speech", first=0.05, idle=0.05)
     await patience.wait(asyncio.sleep(0))
     await asyncio.sleep(0.1)
     assert await patience.wait(asyncio.sleep(0, "in time")) == "in time"
 
 
 async def test_bytes_that_say_nothing_buy_no_time() -> None:
-    patience = Patience("openai", first=0.1, idle=LIMIT)
+    patience = Patience("openai-speech", first=0.1, idle=LIMIT)
 
     async def comments_for_ever() -> None:
         while True:
@@ -154,7 +154,7 @@ async def test_a_librarys_own_timeout_is_not_taken_for_ours() -> None:
         raise TimeoutError("of somebody else")
 
     with pytest.raises(TimeoutError, match="of somebody else"):
-        await Patience("openai", first=1, idle=1).wait(fail())
+        await Patience("openai-speech", first=1, idle=1).wait(fail())
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ async def test_a_librarys_own_timeout_is_not_taken_for_ours() -> None:
 async def test_a_page_instead_of_an_answer_is_quoted(fault: Fault, said: str) -> None:
     async with FakeOpenAI(Scenario(faults={"speech": [fault]})) as fake:
         client = client_of(fake)
-        client.acquire()
+        client.acquire("openai-speech")
         with pytest.raises(ProviderCrashed, match=said):
             await speech(client, refuse=("application/json", "text/"))
         await client.release()
@@ -179,7 +179,7 @@ async def test_nobody_listening_is_a_crash() -> None:
     async with FakeOpenAI() as fake:
         gone = fake.base_url
     client = OpenAIClient(OpenAIOptions(base_url=gone))
-    client.acquire()
+    client.acquire("openai-speech")
     with pytest.raises(ProviderCrashed, match="ConnectionRefusedError"):
         await speech(client)
     await client.release()
@@ -190,7 +190,7 @@ async def test_a_key_never_shows(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, logger="")
     async with FakeOpenAI() as fake:
         client = client_of(fake, api_key=Secret(key))
-        client.acquire()
+        client.acquire("openai-speech")
         with pytest.raises(ProviderUnavailable) as caught:
             await speech(client)
         assert fake.requests[0].headers["authorization"] == f"Bearer {key}"
@@ -199,7 +199,7 @@ async def test_a_key_never_shows(caplog: pytest.LogCaptureFixture) -> None:
         await client.release()
     shown = "".join(traceback.format_exception(caught.value))
     assert key not in shown + caplog.text + repr(client.options) + str(caught.value.__dict__)
-    assert caught.value.message == "openai refused the API key (HTTP 401 invalid_api_key)"
+    assert caught.value.message == "openai-speech refused the API key (HTTP 401 invalid_api_key)"
 
 
 async def test_a_harmless_cause_is_kept_for_the_log() -> None:
@@ -207,7 +207,7 @@ async def test_a_harmless_cause_is_kept_for_the_log() -> None:
         Scenario(faults={"speech": [Refuse(400, "invalid_value", "no such voice")]})
     ) as fake:
         client = client_of(fake)
-        client.acquire()
+        client.acquire("openai-speech")
         with pytest.raises(ProviderError, match="no such voice") as caught:
             await speech(client)
         assert caught.value.__cause__ is not None
@@ -220,7 +220,7 @@ async def test_a_server_that_needs_no_key_gets_none(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("OPENAI_PROJECT_ID", "proj-private")
     async with FakeOpenAI(Scenario(api_key=None)) as fake:
         client = client_of(fake)
-        client.acquire()
+        client.acquire("openai-speech")
         assert await speech(client) == SOUND
         sent = fake.requests[0].headers
         assert {"authorization", "openai-organization", "openai-project"} & set(sent) == set()
@@ -230,7 +230,7 @@ async def test_a_server_that_needs_no_key_gets_none(monkeypatch: pytest.MonkeyPa
 async def test_starting_does_not_touch_the_network() -> None:
     async with FakeOpenAI() as fake:
         client = client_of(fake)
-        client.acquire()
+        client.acquire("openai-speech")
         await asyncio.sleep(0.05)
         assert fake.requests == ()
         await client.release()
@@ -239,7 +239,7 @@ async def test_starting_does_not_touch_the_network() -> None:
 async def test_a_turn_finds_its_connections_open() -> None:
     async with FakeOpenAI() as fake:
         client = client_of(fake)
-        client.acquire()
+        client.acquire("openai-speech")
         client.warm("gpt-6-luna")
         client.warm("gpt-6-luna")
         assert client._warming is not None
@@ -256,7 +256,7 @@ async def test_a_turn_finds_its_connections_open() -> None:
 async def test_connections_about_to_expire_are_renewed() -> None:
     async with FakeOpenAI() as fake:
         client = client_of(fake, keep_alive=10.0)  # less than a turn may last
-        client.acquire()
+        client.acquire("openai-speech")
         await speech(client)
         client.warm("gpt-6-luna")
         async with asyncio.timeout(LIMIT):
@@ -268,7 +268,7 @@ async def test_connections_about_to_expire_are_renewed() -> None:
 async def test_a_failed_warm_up_harms_nobody(fault: Fault) -> None:
     async with FakeOpenAI(Scenario(faults={"models": repeat(fault)})) as fake:
         client = client_of(fake, connect_timeout=0.1)
-        client.acquire()
+        client.acquire("openai-speech")
         client.warm("gpt-6-luna")
         await asyncio.sleep(0.05)
         assert await speech(client) == SOUND
@@ -278,7 +278,7 @@ async def test_a_failed_warm_up_harms_nobody(fault: Fault) -> None:
 async def test_cancelled_answers_give_their_connections_back() -> None:
     async with FakeOpenAI(Scenario(faults={"speech": [Stall(after=1)] * 12})) as fake:
         client = client_of(fake, max_connections=3)
-        client.acquire()
+        client.acquire("openai-speech")
         for _ in range(4):
             tasks = [asyncio.create_task(speech(client)) for _ in range(3)]
             async with asyncio.timeout(LIMIT):
@@ -294,14 +294,14 @@ async def test_cancelled_answers_give_their_connections_back() -> None:
 async def test_the_pool_lives_as_long_as_its_last_user() -> None:
     async with FakeOpenAI() as fake:
         client = client_of(fake)
-        first, second = OpenAIStage(client, "a"), OpenAIStage(client, "b")
+        first, second = (OpenAIChat(OpenAIChatOptions(), client) for _ in range(2))
         for stage in (first, first, second):
             await stage.start()
         for stage in (first, first):
             await stage.close()
         assert await speech(client) == SOUND
         await second.close()
-        with pytest.raises(ProviderError, match="openai is closed"):
+        with pytest.raises(ProviderError, match="openai-speech is closed"):
             await speech(client)
         await second.start()
         assert await speech(client) == SOUND
@@ -309,9 +309,10 @@ async def test_the_pool_lives_as_long_as_its_last_user() -> None:
 
 
 async def test_openai_without_a_key_is_known_at_the_start() -> None:
-    stage = OpenAIStage(OpenAIClient(OpenAIOptions()), "gpt-6-luna")
+    stage = OpenAIChat(OpenAIChatOptions(), OpenAIClient(OpenAIOptions()))
     with pytest.raises(ProviderUnavailable) as caught:
         await stage.start()
+    assert caught.value.provider == "openai-chat"
     assert caught.value.fix.startswith("Set OPENAI_API_KEY")
 
 

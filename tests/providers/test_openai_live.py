@@ -269,6 +269,14 @@ async def test_a_delay_that_is_refused_is_left_out_from_then_on() -> None:
     assert ["delay" in fields for fields in sent] == [True, False, False]
 
 
+async def test_calls_that_begin_at_once_all_find_out_that_it_is_refused() -> None:
+    async with FakeOpenAI(scenario(has_delay=False)) as fake, started(fake) as recognizer:
+        ears = [recognizer.open_ear(REQUEST, lambda *_: None, lambda *_: None) for _ in range(3)]
+        for ear in await asyncio.gather(*ears):
+            await ear.close()
+        assert len(fake.sockets) == 6
+
+
 async def test_a_session_refused_for_no_reason_is_tried_without_the_delay() -> None:
     day = scenario(faults=[CloseSocket(after=1, code=4000)])
     async with FakeOpenAI(day) as fake, started(fake) as recognizer:

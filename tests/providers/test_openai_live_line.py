@@ -81,7 +81,9 @@ class Service:
         return sum(ear.socket.is_open for ear in self.ears)
 
     def line(self, max_age: float = 3000.0) -> LiveLine:
-        return LiveLine(self.open, lambda request: {"language": request.language}, REQUEST, max_age)
+        return LiveLine(
+            "openai-live", self.open, lambda request: {"language": request.language}, REQUEST, max_age
+        )
 
 
 def in_virtual_time(test: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:

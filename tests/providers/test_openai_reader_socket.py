@@ -185,5 +185,5 @@ async def test_what_a_response_cost_is_read_with_its_parts() -> None:
         "output_token_details": {"audio_tokens": 40, "text_tokens": 10},
     }
     rig.socket.done("r1", usage=usage)
-    assert reading.tokens == Usage(90, 50, cached_tokens=64, output_audio_tokens=40)
+    assert reading.tokens == Usage(90, 50, 64, output_audio_tokens=40, provider="openai-test")
     assert await all_of(reading) == b""

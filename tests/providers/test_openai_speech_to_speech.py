@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
-from datetime import date
 from itertools import repeat
 from typing import Any, cast
 
@@ -39,6 +38,7 @@ from voicertc.testing.contracts.sounds import audio, hear
 from voicertc.testing.contracts.speech_to_text import SpeechToTextContract
 from voicertc.testing.fake_openai import (
     Calls,
+    CloseSocket,
     Cut,
     FailTurn,
     FakeOpenAI,
@@ -435,12 +435,22 @@ async def test_a_wrong_key_is_told_and_shown_nowhere(caplog: pytest.LogCaptureFi
         access = OpenAIOptions(base_url=fake.base_url, api_key=Secret(PLANTED))
         async with started(fake, access=access) as service:
             with pytest.raises(ProviderUnavailable):
-                await service.probe()
-            with pytest.raises(ProviderUnavailable):
                 await said(service.attend(HEARING, ASK, told.append))
     assert isinstance(told[0], ProviderUnavailable)
     assert PLANTED not in caplog.text
     assert PLANTED not in repr(told[0].__dict__)
+
+
+async def test_a_session_refused_for_no_reason_is_tried_without_reasoning_and_so_from_then_on() -> None:
+    scenario = Scenario(faults={"realtime": [CloseSocket(after=1, code=4000)]})
+    async with FakeOpenAI(scenario) as fake, started(fake) as service:
+        for _ in range(2):
+            dialogue = service.attend(HEARING, ASK, lambda error: None)
+            await said(dialogue)
+            await dialogue.close()
+        sent = [event["session"] for record in fake.sockets for event in record.received("session.update")]
+        assert len(fake.sockets) == 3
+    assert ["reasoning" in session for session in sent] == [False, False]  # the first was not even read
 
 
 async def test_without_a_key_it_does_not_start() -> None:
@@ -490,13 +500,3 @@ async def test_closing_ends_what_is_being_said_and_leaves_no_task() -> None:
             with pytest.raises(ProviderError):
                 await said(dialogue)
         assert {task for task in asyncio.all_tasks() if NAME in task.get_name()} == set()
-
-
-async def test_a_model_about_to_end_is_warned_of() -> None:
-    access = OpenAIOptions(api_key=Secret(PLANTED))
-    old = OpenAISpeechToSpeech(OpenAISpeechToSpeechOptions(model="gpt-realtime"), access)
-    assert old.shutdown_notice(date(2026, 11, 28))
-    assert (
-        OpenAISpeechToSpeech(OpenAISpeechToSpeechOptions(), access).shutdown_notice(date(2026, 11, 28))
-        is None
-    )

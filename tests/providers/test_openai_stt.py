@@ -247,4 +247,4 @@ async def test_what_the_service_counts_is_told() -> None:
     ):
         (final,) = await hear(recognizer, audio(SPEECH), REQUEST)
         assert isinstance(final, Final)
-        assert final.used == Used("openai", "gpt-transcribe", seconds=len(SPEECH) / HEARING_RATE_HZ)
+        assert final.used == Used("openai-file", "gpt-transcribe", seconds=len(SPEECH) / HEARING_RATE_HZ)

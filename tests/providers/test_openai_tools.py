@@ -318,7 +318,10 @@ async def test_tokens_are_counted() -> None:
         FakeOpenAI(Scenario(replies=["It is noon."], cached_tokens=3)) as fake,
         started(OpenAIChat, OpenAIChatOptions(), fake) as chat,
     ):
-        assert await answered(chat, AnswerRequest()) == ["It is noon.", Usage(7, 3, 3, provider="openai")]
+        assert await answered(chat, AnswerRequest()) == [
+            "It is noon.",
+            Usage(7, 3, 3, provider="openai-chat"),
+        ]
 
 
 COUNTED = {"usage": {"prompt_tokens": 7, "completion_tokens": 3, "prompt_tokens_details": None}}
@@ -344,7 +347,7 @@ async def test_counts_are_read_wherever_they_come(body: bytes, expected: list[Us
     ):
         assert await answered(chat) == [
             ToolCall("f"),
-            *(replace(each, provider="openai") for each in expected),
+            *(replace(each, provider="openai-chat") for each in expected),
         ]
 
 

@@ -97,9 +97,9 @@ def third_party(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 class Started:
     """Services of settings, with an agent that costs nothing unless the settings name one."""
 
-    def __init__(self, *, agent: bool = True, **environ: str) -> None:
+    def __init__(self, *, agent: bool = True, today: date = TODAY, **environ: str) -> None:
         settings = Settings.load(environ={name.upper(): value for name, value in environ.items()})
-        self.set = ServiceSet(settings, ScriptedAgent(lambda text: text) if agent else None, today=TODAY)
+        self.set = ServiceSet(settings, ScriptedAgent(lambda text: text) if agent else None, today=today)
 
     async def __aenter__(self) -> Services:
         return await self.set.start()
@@ -116,7 +116,9 @@ def logged(caplog: pytest.LogCaptureFixture, name: str) -> list[dict[str, object
     return [record.voicertc_fields for record in caplog.records if record.message == name]  # type: ignore[attr-defined]
 
 
-async def test_a_compatible_server_serves_all_three_and_the_order_is_told() -> None:
+async def test_a_compatible_server_serves_all_three_and_the_order_is_told(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     started = Started(
         agent=False,
         openai_base_url=ELSEWHERE,
@@ -133,6 +135,7 @@ async def test_a_compatible_server_serves_all_three_and_the_order_is_told() -> N
         }
         assert isinstance(services.recognizer, FallbackSpeechToText)
         assert isinstance(services.voice, FallbackTextToSpeech)
+    assert logged(caplog, "model_shutdown") == []  # it is not OpenAI that ends it there
 
 
 async def test_at_openai_the_defaults_outlive_what_is_announced(caplog: pytest.LogCaptureFixture) -> None:
@@ -167,6 +170,16 @@ async def test_every_model_that_ends_is_warned_of_also_one_that_stands_in(
         ("tts", "openai-reader", "gpt-realtime-mini", "2027-01-20"),
         ("tts", "openai-speech", "gpt-4o-mini-tts", "2027-01-06"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("today", "said"), [(date(2027, 2, 25), "ends it on"), (date(2027, 2, 26), "ended it on")]
+)
+async def test_a_model_that_has_ended_is_told_from_one_that_will(today: date, said: str) -> None:
+    choice = {"voicertc_stt": "openai-file", "voicertc_stt__model": "whisper-1", "voicertc_tts": "espeak"}
+    started = Started(today=today, openai_api_key="sk-x", **choice)
+    async with started:
+        assert started.lines["hearing"] == f"openai-file whisper-1 (OpenAI {said} 2027-02-26)"
 
 
 async def test_what_the_operator_chose_reaches_the_engines() -> None:

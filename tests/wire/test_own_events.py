@@ -80,7 +80,7 @@ OWN: list[tuple[facts.Fact, dict[str, Any]]] = [
             2.5,
             42,
             Usage(20, 8, 16),
-            (facts.ServiceUsage("stt", "openai", "gpt-live-transcribe", 4.0, 0, Usage(9, 3, 0, 7, 1)),),
+            (facts.ServiceUsage("stt", "openai-live", "gpt-live-transcribe", 4.0, 0, Usage(9, 3, 0, 7, 1)),),
         ),
         {
             "type": "voicertc.usage",
@@ -93,7 +93,7 @@ OWN: list[tuple[facts.Fact, dict[str, Any]]] = [
             "services": [
                 {
                     "stage": "stt",
-                    "provider": "openai",
+                    "provider": "openai-live",
                     "model": "gpt-live-transcribe",
                     "seconds": 4.0,
                     "characters": 0,

@@ -87,7 +87,7 @@ class ClauseSplitter:
     def flush(self) -> list[str]:
         """Return what is left, if there is anything in it to say."""
         rest, self._buffer = self._buffer, ""
-        return [rest] if _is_speakable(rest) else []
+        return [rest] if is_speakable(rest) else []
 
     def _find_end(self) -> int | None:
         """Return where the first clause ends, however the text was cut into pieces."""
@@ -95,7 +95,7 @@ class ClauseSplitter:
         found = min((end for end in ends if end is not None), default=None)
         if len(self._buffer) > _MAX_CLAUSE and (found is None or found > _MAX_CLAUSE):
             cut = self._buffer.rfind(" ", 1, _MAX_CLAUSE)
-            found = cut if cut > 0 and _is_speakable(self._buffer[:cut]) else _MAX_CLAUSE
+            found = cut if cut > 0 and is_speakable(self._buffer[:cut]) else _MAX_CLAUSE
         return found
 
     def _sentence_end(self) -> int | None:
@@ -106,11 +106,11 @@ class ClauseSplitter:
         min_length = _MIN_FIRST_CLAUSE if self._is_first else _MIN_LATER_CLAUSE
         matches = _PHRASE_END.finditer(self._buffer)
         ends = (match.end() for match in matches if match.end() >= min_length)
-        return next((end for end in ends if _is_speakable(self._buffer[:end])), None)
+        return next((end for end in ends if is_speakable(self._buffer[:end])), None)
 
     def _ends_sentence(self, match: re.Match[str]) -> bool:
         before = self._buffer[: match.start()]
-        if not _is_speakable(before):
+        if not is_speakable(before):
             return False
         if match.group()[0] != ".":
             return True
@@ -121,6 +121,11 @@ class ClauseSplitter:
         if word in _ABBREVIATIONS:
             return False
         return not (len(word) == 1 and word.isalpha() and word != "i")  # an initial, as in "J. Austen"
+
+
+def is_speakable(text: str) -> bool:
+    """Whether there is anything in ``text`` that makes a sound when it is spoken: a letter or a digit."""
+    return any(character.isalnum() for character in text)
 
 
 def heard_text(clauses: Sequence[Clause], heard_samples: int) -> str:
@@ -164,7 +169,3 @@ def _heard_of_clause(clause: Clause, into: int) -> str:
         return text
     cut = text.rfind(" ", 0, position + 1)
     return text[:cut].rstrip() if cut > 0 else ""
-
-
-def _is_speakable(text: str) -> bool:
-    return any(character.isalnum() for character in text)

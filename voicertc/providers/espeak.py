@@ -9,6 +9,7 @@ import numpy as np
 
 from ..audio.pcm import PLAYOUT_RATE_HZ, Samples
 from ..audio.resample import Resampler
+from ..core.clauses import is_speakable
 from .base import SpeechChunk, VoiceRequest, WordMark
 from .worker_messages import Message
 from .workers import PoolOptions, WorkerPool
@@ -179,4 +180,4 @@ def _begins_word(text: str, index: int) -> bool:
     start = index
     while start and not text[start - 1].isspace():
         start -= 1
-    return not any(char.isalnum() for char in text[start:index])
+    return not is_speakable(text[start:index])

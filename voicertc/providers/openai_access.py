@@ -16,11 +16,9 @@ from urllib.parse import urlsplit
 import httpx2
 import openai
 
+from ..errors import ProviderUnavailable
 from .openai_address import OPENAI_URL, at_openai
 from .secret import Secret
-
-NAME = "openai"
-"""What the settings call it, and what its errors carry."""
 
 Answered = Callable[[httpx2.Response], Awaitable[None]]
 """Told an answer's status and headers, before its body is read."""
@@ -55,6 +53,15 @@ class OpenAIOptions:
     def is_openai(self) -> bool:
         """Whether this is OpenAI itself (or one of its regions), whose own fields may be sent."""
         return at_openai(self.base_url)
+
+    def demand_key(self, provider: str) -> None:
+        """Raise ``ProviderUnavailable`` if OpenAI is meant and there is no key."""
+        if self.is_openai and not self.api_key:
+            raise ProviderUnavailable(
+                "OpenAI needs an API key",
+                provider=provider,
+                fix="Set OPENAI_API_KEY, or OPENAI_BASE_URL to a compatible server that needs none.",
+            )
 
 
 def make_api(options: OpenAIOptions, answered: Answered) -> openai.AsyncOpenAI:

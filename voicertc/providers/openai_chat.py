@@ -48,10 +48,12 @@ class OpenAIChatOptions(OpenAILanguageOptions):
 class OpenAIChat(OpenAILanguageModel):
     """A language model. One object serves all calls; each answer is a request of its own."""
 
+    name = "openai-chat"
+    endpoint = "chat/completions"
     options: OpenAIChatOptions
 
     def __init__(self, options: OpenAIChatOptions, client: OpenAIClient) -> None:
-        super().__init__(options, client, "chat/completions")
+        super().__init__(options, client)
         self.dialect = options.dialect or likely_dialect(client.options, options.model)
 
     async def start(self) -> None:
@@ -59,7 +61,7 @@ class OpenAIChat(OpenAILanguageModel):
         was_started = self._is_started
         await super().start()
         if self.dialect.loads_on_demand and not was_started:
-            self._in_background(self._load(), "openai/loading")
+            self._in_background(self._load(), "loading")
 
     def _ask(self, messages: Sequence[Message], request: AnswerRequest) -> Ask:
         sent, tools = written_messages(messages), written_tools(request)
@@ -107,4 +109,4 @@ class OpenAIChat(OpenAILanguageModel):
                 async for _ in body:
                     pass
         except ProviderError as error:
-            event(_log, logging.WARNING, "openai_model_not_loaded", reason=error.message)
+            event(_log, logging.WARNING, "openai_model_not_loaded", provider=self.name, reason=error.message)

@@ -26,12 +26,12 @@ import openai
 
 from ..errors import ProviderCrashed, ProviderError
 from ..logs import event
-from .openai_access import NAME, OpenAIOptions, make_api
+from .openai_access import OpenAIOptions, make_api
 from .openai_errors import LIBRARY_ERRORS, in_band_error, may_repeat_key, quote, translate
 from .patience import Patience
 from .plan_b.rate_limits import RateLimits
 
-__all__ = ["NAME", "Negotiable", "OpenAIClient", "OpenAIOptions", "OpenStream", "StreamedResponse"]
+__all__ = ["Negotiable", "OpenAIClient", "OpenAIOptions", "OpenStream", "StreamedResponse"]
 
 RETRY_WITHIN = 0.25
 """Seconds: a retry that cannot begin by then comes too late for a conversation."""
@@ -84,13 +84,16 @@ class OpenAIClient:
         self._warming: asyncio.Task[None] | None = None
         self._rate_limits: dict[str, RateLimits] = {}
 
-    def acquire(self) -> None:
-        """Make the pool if this is its first user; the network is not touched."""
+    def acquire(self, provider: str) -> None:
+        """Make the pool if this is its first user; the network is not touched.
+
+        ``provider``: the user's name, for the ``ProviderUnavailable`` of a pool that cannot be made.
+        """
         if self._users == 0:
             try:
                 self._api = make_api(self.options, self._answered)
             except LIBRARY_ERRORS as error:
-                self._raise(error)
+                self._raise(error, provider)
         self._users += 1
 
     async def release(self) -> None:
@@ -110,14 +113,16 @@ class OpenAIClient:
         """Open connections in the background, if those we have are about to expire.
 
         Called when a turn begins, so that it does not end in a wait for TLS. It asks for the description of
-        ``model``, which costs nothing; what comes of it does not matter.
+        ``model``, which costs nothing; what comes of it does not matter. A pool that is closed stays so.
         """
+        if self._api is None:
+            return
         loop = asyncio.get_running_loop()
         fresh_for = self.options.keep_alive - _WARM_BEFORE_EXPIRY
         is_fresh = self._last_answer is not None and loop.time() - self._last_answer < fresh_for
         is_warming = self._warming is not None and not self._warming.done()
         if not is_fresh and not is_warming:
-            self._warming = loop.create_task(self._warm(self._ready(), model), name="openai/warm")
+            self._warming = loop.create_task(self._warm(self._api, model), name="openai/warm")
 
     def rate_limits(self, endpoint: str) -> RateLimits:
         """Return what is left of the allowance of an endpoint (``responses``, ``audio/speech``, …).
@@ -126,8 +131,8 @@ class OpenAIClient:
         """
         return self._rate_limits.setdefault(endpoint, RateLimits())
 
-    async def probe(self, model: str, *, timeout: float = _PROBE_TIMEOUT) -> None:
-        """Ask for the description of ``model``, which costs nothing; raise ``ProviderError`` if it fails.
+    async def probe(self, model: str, provider: str, *, timeout: float = _PROBE_TIMEOUT) -> None:
+        """Ask for the description of ``model``, which costs nothing; raise ``provider``'s error if it fails.
 
         A compatible server that has no descriptions is there if it says so.
         """
@@ -139,7 +144,7 @@ class OpenAIClient:
                 if self.options.is_openai or error.status_code not in {404, 405}:
                     raise
 
-        patience = Patience(NAME, first=timeout, idle=timeout)
+        patience = Patience(provider, first=timeout, idle=timeout)
         await self.call(ask, patience, _NothingToDrop())
 
     async def call(
@@ -150,12 +155,13 @@ class OpenAIClient:
     ) -> _T:
         """Send a request and return its whole answer, within the first ``patience``; retry it once.
 
-        ``wish``: what gives way when the server refuses it. Raises ``ProviderError``.
+        ``patience`` knows who asks; ``wish``: what gives way when the server refuses it. Raises
+        ``ProviderError``.
         """
         retries = 1
         while True:
             try:
-                answer = await patience.wait(send(self._ready()))
+                answer = await patience.wait(send(self._ready(patience.provider)))
             except LIBRARY_ERRORS as error:
                 if wish.yields_to(error):
                     continue
@@ -199,8 +205,9 @@ class OpenAIClient:
         self, open_stream: OpenStream, patience: Patience, refuse: tuple[str, ...]
     ) -> AsyncGenerator[bytes, None]:
         """One attempt; raises the library's exceptions as they are."""
+        api = self._ready(patience.provider)
         async with AsyncExitStack() as stack:
-            response = await patience.wait(stack.enter_async_context(open_stream(self._ready())))
+            response = await patience.wait(stack.enter_async_context(open_stream(api)))
             pieces = response.iter_bytes()
             content_type = response.headers.get("content-type", "").lower()
             if content_type.startswith(refuse):
@@ -213,15 +220,15 @@ class OpenAIClient:
         self, content_type: str, pieces: AsyncIterator[bytes], patience: Patience
     ) -> ProviderError:
         """Say what came instead of the answer: an error body, or a web page of a proxy in between."""
-        body = await patience.wait(anext(pieces, b""))
+        provider, body = patience.provider, await patience.wait(anext(pieces, b""))
         try:
             told = json.loads(body)
         except ValueError:
             told = None
         if isinstance(told, dict) and isinstance(told.get("error"), dict):
-            return in_band_error(told["error"], provider=NAME, key=self._key)
+            return in_band_error(told["error"], provider=provider, key=self._key)
         said = quote(body.decode("utf-8", "replace"), self._key)
-        return ProviderCrashed(f"{NAME} answered with {content_type}: {said}", provider=NAME)
+        return ProviderCrashed(f"{provider} answered with {content_type}: {said}", provider=provider)
 
     async def _warm(self, api: openai.AsyncOpenAI, model: str) -> None:
         """Use as many connections at once as a reply needs, so that they are open afterwards."""
@@ -242,23 +249,24 @@ class OpenAIClient:
 
     def _pause_before_retry(self, error: Exception, retries: int, patience: Patience) -> float:
         """Return the seconds until the request may be sent again, or raise what ``error`` means."""
-        failure = translate(error, provider=NAME, key=self._key)
+        failure = translate(error, provider=patience.provider, key=self._key)
         pause = failure.retry_in
         # With less time left than the pause and an answer take, the reason is worth more than a second try.
         has_time = patience.left > RETRY_WITHIN
         if retries and has_time and pause is not None and pause <= RETRY_WITHIN:
-            event(_log, logging.DEBUG, "openai_retried", reason=failure.error.message)
+            reason = failure.error.message
+            event(_log, logging.DEBUG, "openai_retried", provider=patience.provider, reason=reason)
             return pause
-        self._raise(error)
+        self._raise(error, patience.provider)
 
-    def _raise(self, error: Exception) -> NoReturn:
+    def _raise(self, error: Exception, provider: str) -> NoReturn:
         """Raise our own error for ``error``, and forget the original if it would print a key."""
         cause = None if may_repeat_key(error, self._key) else error
-        raise translate(error, provider=NAME, key=self._key).error from cause
+        raise translate(error, provider=provider, key=self._key).error from cause
 
-    def _ready(self) -> openai.AsyncOpenAI:
+    def _ready(self, provider: str) -> openai.AsyncOpenAI:
         if self._api is None:
-            raise ProviderError(f"{NAME} is closed", provider=NAME)
+            raise ProviderError(f"{provider} is closed", provider=provider)
         return self._api
 
     @property

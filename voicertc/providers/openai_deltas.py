@@ -15,7 +15,6 @@ from typing import Any
 
 from ..core.replies import CutShort, ToolCall, Usage
 from ..errors import ProviderCrashed, ProviderError
-from .openai_access import NAME
 from .openai_messages import is_object
 from .thoughts import ThoughtFilter
 
@@ -51,15 +50,19 @@ class Delta:
 
 
 class Answer:
-    """One answer, put together. ``counted`` is set as soon as ``usage`` is known, or will never be."""
+    """One answer of ``provider``'s, put together.
 
-    def __init__(self) -> None:
+    ``counted`` is set as soon as ``usage`` is known, or will never be.
+    """
+
+    def __init__(self, provider: str) -> None:
         self.finish = ""
         self.cut_short = ""
         self.usage: Usage | None = None
         self.counted = asyncio.Event()
         self._thoughts = ThoughtFilter()
-        self._calls = _Calls()
+        self._provider = provider
+        self._calls = _Calls(provider)
         self._is_silent = True
 
     def take(self, delta: Delta) -> str:
@@ -85,16 +88,23 @@ class Answer:
         """
         calls = self._calls.whole(is_cut=bool(self.cut_short))
         if self._is_silent and not calls and not (self.cut_short == "max_output_tokens" and is_limited):
-            raise _wordless(self.finish, self.cut_short)
+            raise self._wordless()
         yield from calls
         if self.cut_short:
             yield CutShort(self.cut_short)
+
+    def _wordless(self) -> ProviderError:
+        provider = self._provider
+        if self.cut_short == "content_filter":
+            return ProviderError(f"{provider} withheld its answer (content_filter)", provider=provider)
+        return ProviderCrashed(f"{provider} answered without words ({self.finish})", provider=provider)
 
 
 class _Calls:
     """Puts function calls together. Servers differ in which pieces carry an index, an id, both or none."""
 
-    def __init__(self) -> None:
+    def __init__(self, provider: str) -> None:
+        self._provider = provider
         self._calls: list[_Call] = []
         self._size = 0
 
@@ -103,7 +113,7 @@ class _Calls:
         for piece in pieces:
             self._size += 1 + len(piece.name) + len(piece.arguments)
             if self._size > _MAX_CALLED:
-                raise _broken("a function call that does not end")
+                raise self._broken("a function call that does not end")
             call = self._call_of(piece)
             call.id = call.id or piece.id
             call.name = call.name or piece.name
@@ -118,7 +128,9 @@ class _Calls:
             if call.name and is_object(arguments):
                 calls.append(ToolCall(call.name, arguments))
             elif not is_cut:
-                raise _broken("arguments that are no JSON object" if call.name else "a function without name")
+                raise self._broken(
+                    "arguments that are no JSON object" if call.name else "a function without name"
+                )
         return calls
 
     def _call_of(self, piece: CallPiece) -> _Call:
@@ -131,6 +143,10 @@ class _Calls:
                 return last
         self._calls.append(_Call(piece.index))
         return self._calls[-1]
+
+    def _broken(self, what: str) -> ProviderCrashed:
+        """Say what is wrong with a call, not what it says: arguments are private."""
+        return ProviderCrashed(f"{self._provider} called {what}", provider=self._provider)
 
 
 class _Call:
@@ -200,14 +216,3 @@ def _piece(piece: Mapping[str, Any]) -> CallPiece:
 
 def _count(value: object) -> int:
     return max(0, value) if isinstance(value, int) else 0
-
-
-def _wordless(finish: str, cut_short: str) -> ProviderError:
-    if cut_short == "content_filter":
-        return ProviderError(f"{NAME} withheld its answer (content_filter)", provider=NAME)
-    return ProviderCrashed(f"{NAME} answered without words ({finish})", provider=NAME)
-
-
-def _broken(what: str) -> ProviderCrashed:
-    """Say what is wrong with a call, not what it says: arguments are private."""
-    return ProviderCrashed(f"{NAME} called {what}", provider=NAME)

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ..core.replies import Usage
+
 Event = Mapping[str, Any]
 """One message, either way: a JSON object with a ``type``."""
 
@@ -28,3 +30,19 @@ def count(event: Event, name: str) -> int:
     """Return the number in a field, 0 if it is something else."""
     value = event.get(name)
     return int(value) if isinstance(value, int | float) and not isinstance(value, bool) else 0
+
+
+def tokens(usage: Event, provider: str) -> Usage | None:
+    """Return what a response's ``usage`` counts; those of sound are part of each sum."""
+    if not usage:
+        return None
+    given, made = nested(usage, "input_token_details"), nested(usage, "output_token_details")
+    return Usage(
+        count(usage, "input_tokens"),
+        count(usage, "output_tokens"),
+        cached_tokens=count(given, "cached_tokens"),
+        input_audio_tokens=count(given, "audio_tokens"),
+        output_audio_tokens=count(made, "audio_tokens"),
+        cached_audio_tokens=count(nested(given, "cached_tokens_details"), "audio_tokens"),
+        provider=provider,
+    )

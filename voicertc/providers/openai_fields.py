@@ -8,11 +8,16 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TypeVar
+
+from openai.types.audio.speech_create_params import Voice
 
 from ..logs import event
 from .openai_errors import fields_named_by
+from .openai_socket_errors import SessionRefused
 
+_T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 
 
@@ -33,6 +38,34 @@ class OptionalFields:
         if name not in self._refused:
             event(_log, logging.WARNING, "openai_field_refused", endpoint=self._endpoint, field=name)
         self._refused.add(name)
+
+
+class SessionField:
+    """A field of a Realtime session that some models do not take: sent until refused, then never again.
+
+    ``is_sent``: whether sessions have it; whoever makes them asks.
+    """
+
+    def __init__(self, name: str, *, is_sent: bool = True) -> None:
+        self.is_sent = is_sent
+        self._name = name
+
+    async def open(self, open_once: Callable[[bool], Awaitable[_T]]) -> _T:
+        """Open a session; where the field may be what is refused, without it, and so from then on.
+
+        ``open_once`` opens a session with the field, or without.
+        """
+        if self.is_sent:
+            try:
+                return await open_once(True)
+            except SessionRefused as refusal:
+                if not refusal.may_be_about(self._name):
+                    raise
+        opened = await open_once(False)
+        if self.is_sent:
+            event(_log, logging.INFO, "openai_field_refused", endpoint="realtime", field=self._name)
+        self.is_sent = False
+        return opened
 
 
 class UnknownVoices:
@@ -67,6 +100,19 @@ class RequestFields:
         del self.current[name]
         self._learnt.learn(name)
         return True
+
+
+def voice_field(name: str) -> Voice:
+    """Return a voice as OpenAI takes it: its own by name, one of the account's own by id."""
+    return {"id": name} if name.startswith("voice_") else name
+
+
+def language_field(transcriber: str, language: str | None) -> dict[str, object]:
+    """Return what tells a transcriber what is spoken: newer ones take a list."""
+    if not language:
+        return {}
+    is_listed = transcriber.startswith(("gpt-transcribe", "gpt-live-transcribe"))
+    return {"languages": [language]} if is_listed else {"language": language}
 
 
 def least_effort(model: str) -> str | None:

@@ -22,7 +22,6 @@ from ..core.items import Role
 from ..errors import ProviderCrashed, ProviderError
 from ..logs import event
 from .base import AnswerPiece, AnswerRequest, Message
-from .openai_access import NAME
 from .openai_client import OpenAIClient, OpenStream
 from .openai_deltas import Answer, Delta
 from .openai_errors import in_band_error
@@ -90,10 +89,10 @@ class OpenAILanguageModel(OpenAIStage):
 
     options: OpenAILanguageOptions
 
-    def __init__(self, options: OpenAILanguageOptions, client: OpenAIClient, endpoint: str) -> None:
+    def __init__(self, options: OpenAILanguageOptions, client: OpenAIClient) -> None:
         super().__init__(client, options.model)
         self.options = options
-        self._optional = OptionalFields(endpoint)
+        self._optional = OptionalFields(self.endpoint)
         self._endings: set[asyncio.Task[None]] = set()
 
     async def close(self) -> None:
@@ -113,18 +112,14 @@ class OpenAILanguageModel(OpenAIStage):
         """Yield the answer as it comes; closing the generator cancels the model."""
         options = self.options
         patience = Patience(self.name, first=options.first_token_timeout, idle=options.idle_timeout)
-        answer = Answer()
-        try:
-            async with aclosing(self._said(messages, request, patience, answer)) as texts:
-                async for text in texts:
-                    yield text
-            if not answer.finish:
-                raise ProviderCrashed(f"{NAME} ended its answer in the middle", provider=self.name)
-            for piece in answer.close(is_limited=request.max_output_tokens is not None):
-                yield piece
-        except ProviderError as error:
-            error.provider = self.name  # the pool, which serves all stages, knows the company only
-            raise
+        answer = Answer(self.name)
+        async with aclosing(self._said(messages, request, patience, answer)) as texts:
+            async for text in texts:
+                yield text
+        if not answer.finish:
+            raise ProviderCrashed(f"{self.name} ended its answer in the middle", provider=self.name)
+        for piece in answer.close(is_limited=request.max_output_tokens is not None):
+            yield piece
         with suppress(TimeoutError):
             async with asyncio.timeout(_COUNTING):
                 await answer.counted.wait()
@@ -156,7 +151,7 @@ class OpenAILanguageModel(OpenAIStage):
                     break
         finally:
             if answer.finish:
-                self._in_background(_end(deltas, answer), "openai/ending")
+                self._in_background(_end(deltas, answer), "ending")
             else:
                 await deltas.aclose()
 
@@ -166,8 +161,14 @@ class OpenAILanguageModel(OpenAIStage):
         events = EventStream()
         async with aclosing(body):
             async for piece in body:
-                for payload in _payloads(events, piece):
+                for payload in self._payloads(events, piece):
                     yield self._read(payload, ask.read)
+
+    def _payloads(self, events: EventStream, piece: bytes) -> Iterator[bytes]:
+        try:
+            yield from events.feed(piece)
+        except ValueError as error:
+            raise ProviderCrashed(f"{self.name} sent {error}", provider=self.name) from error
 
     def _read(self, payload: bytes, read: Callable[[Mapping[str, Any]], Delta]) -> Delta:
         """Read one event; raise what it says if it is an error."""
@@ -176,16 +177,16 @@ class OpenAILanguageModel(OpenAIStage):
         try:
             told = json.loads(payload)
         except (ValueError, RecursionError) as error:
-            raise ProviderCrashed(f"{NAME} sent an event that is no JSON", provider=self.name) from error
+            raise ProviderCrashed(f"{self.name} sent an event that is no JSON", provider=self.name) from error
         delta = read(told) if isinstance(told, dict) else Delta()
         if delta.failure:
             key = self.client.options.api_key
-            raise in_band_error(delta.failure, provider=NAME, key=key.reveal() if key else "")
+            raise in_band_error(delta.failure, provider=self.name, key=key.reveal() if key else "")
         return delta
 
-    def _in_background(self, work: Coroutine[Any, Any, None], name: str) -> None:
+    def _in_background(self, work: Coroutine[Any, Any, None], what: str) -> None:
         """Run what no answer waits for; ``close`` ends it."""
-        task = asyncio.create_task(work, name=name)
+        task = asyncio.create_task(work, name=f"{self.name}/{what}")
         self._endings.add(task)
         task.add_done_callback(self._endings.discard)
 
@@ -203,10 +204,3 @@ async def _end(deltas: AsyncGenerator[Delta, None], answer: Answer) -> None:
     finally:
         answer.counted.set()
     event(_log, logging.DEBUG, "openai_answered", finish=answer.finish, tokens=answer.usage)
-
-
-def _payloads(events: EventStream, piece: bytes) -> Iterator[bytes]:
-    try:
-        yield from events.feed(piece)
-    except ValueError as error:
-        raise ProviderCrashed(f"{NAME} sent {error}", provider=NAME) from error

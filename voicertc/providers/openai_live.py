@@ -13,31 +13,22 @@ has come by then is the text, because the service's own last word is late for on
 from __future__ import annotations
 
 import asyncio
-import logging
 from dataclasses import dataclass, field
-from datetime import date
 from typing import Any, Literal
 
-from ..errors import ProviderError
-from ..logs import event
 from .base import RecognitionRequest, Recognizer
 from .openai_access import OpenAIOptions
+from .openai_fields import SessionField, language_field
 from .openai_live_ear import LiveEar, OnEarLost, OnUsed
 from .openai_live_recognizer import NAME, LiveRecognizer
 from .openai_live_turn import SERVICE_RATE_HZ
-from .openai_models import shutdown_notice
 from .openai_socket import RealtimeClient, SocketTimes
-from .openai_socket_errors import SessionRefused
 from .openai_stage import sendable
-
-__all__ = ["NAME", "OpenAILiveOptions", "OpenAILiveSpeechToText"]
 
 _QUERY = {"intent": "transcription"}
 """A model in the address would make it a conversation, which takes no transcription session."""
-_LANGUAGE_LISTS = ("gpt-transcribe", "gpt-live-transcribe")
+_KEYWORDS = ("gpt-transcribe", "gpt-live-transcribe")
 _NO_PROMPT = ("gpt-realtime-whisper",)
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,17 +58,14 @@ class OpenAILiveOptions:
 class OpenAILiveSpeechToText:
     """A streaming recognizer with a socket per call. ``start`` and ``close`` may each be called twice."""
 
+    name = NAME
+
     def __init__(self, options: OpenAILiveOptions, access: OpenAIOptions) -> None:
         self.options = options
         self.model = options.model
         self._client = RealtimeClient(access, NAME, options.times)
         self._recognizers: set[LiveRecognizer] = set()
-        self._has_delay = options.delay is not None
-
-    @property
-    def name(self) -> str:
-        """``openai-live``."""
-        return NAME
+        self._delay = SessionField("delay", is_sent=options.delay is not None)
 
     async def start(self) -> None:
         """Get ready; raise ``ProviderUnavailable`` if OpenAI is meant and there is no key."""
@@ -107,41 +95,28 @@ class OpenAILiveSpeechToText:
         ear = await self.open_ear(RecognitionRequest(), lambda *_: None, lambda *_: None)
         await ear.close()
 
-    def shutdown_notice(self, today: date) -> str | None:
-        """Return a warning for start-up if OpenAI has announced the end of the model, else ``None``."""
-        return shutdown_notice(self.model, today) if self._client.access.is_openai else None
-
     async def open_ear(self, request: RecognitionRequest, on_used: OnUsed, on_lost: OnEarLost) -> LiveEar:
-        """Open a socket; if ``delay`` may be what is refused, do without, and from then on if that helps."""
-        try:
-            socket = await self._client.open(_QUERY, self.session(request))
-        except SessionRefused as refusal:
-            if not self._has_delay or not refusal.may_be_about("delay"):
-                raise
-            self._has_delay = False
-            try:
-                socket = await self._client.open(_QUERY, self.session(request))
-            except ProviderError:
-                self._has_delay = True
-                raise
-            event(_log, logging.INFO, "openai_field_refused", endpoint="realtime", field="delay")
+        """Open a socket, without ``delay`` if that is refused."""
+        socket = await self._delay.open(
+            lambda has_delay: self._client.open(_QUERY, self._session(request, has_delay=has_delay))
+        )
         timeout = self.options.times.ready
         return LiveEar(socket, update_timeout=timeout, on_used=on_used, on_lost=on_lost)
 
     def session(self, request: RecognitionRequest) -> dict[str, Any]:
         """Return the session's configuration for turns like this, as far as the model takes it."""
+        return self._session(request, has_delay=self._delay.is_sent)
+
+    def _session(self, request: RecognitionRequest, *, has_delay: bool) -> dict[str, Any]:
         options = self.options
-        language = request.language or options.language
         prompt = sendable(request.prompt or options.prompt).strip()
         transcription: dict[str, Any] = {"model": options.model}
-        if options.model.startswith(_LANGUAGE_LISTS):
-            transcription |= {"languages": [language]} if language else {}
-            transcription |= {"keywords": list(options.keywords)} if options.keywords else {}
-        elif language:
-            transcription["language"] = language
+        transcription |= language_field(options.model, request.language or options.language)
+        if options.keywords and options.model.startswith(_KEYWORDS):
+            transcription["keywords"] = list(options.keywords)
         if prompt and not options.model.startswith(_NO_PROMPT):
             transcription["prompt"] = prompt
-        if self._has_delay:
+        if has_delay:
             transcription["delay"] = options.delay
         session: dict[str, Any] = {
             "type": "transcription",

@@ -249,8 +249,10 @@ class LiveEar:
             transcript.final = "" if code == _NO_SOUND else None
             transcript.end(None if code == _NO_SOUND else self.socket.error_in(event))
         else:
-            said = self.socket.error_in(event).message
-            log_event(_log, logging.WARNING, "openai_live_error", code=code or None, error=said)
+            provider, said = self.socket.provider, self.socket.error_in(event).message
+            log_event(
+                _log, logging.WARNING, "openai_live_error", provider=provider, code=code or None, error=said
+            )
 
     def _lose(self, error: ProviderError) -> None:
         """The socket has ended by itself."""

@@ -40,8 +40,14 @@ class LiveLine:
     """Owned by one call's recognizer; ``ear`` is called by the turn whose sound is next."""
 
     def __init__(
-        self, open_ear: OpenEar, configure: Configure, request: RecognitionRequest, max_age: float
+        self,
+        provider: str,
+        open_ear: OpenEar,
+        configure: Configure,
+        request: RecognitionRequest,
+        max_age: float,
     ) -> None:
+        self._provider = provider
         self._open_ear, self._configure = open_ear, configure
         self._request = request
         self._max_age = max_age
@@ -123,7 +129,7 @@ class LiveLine:
                 await self._open_now(self._request)
                 return
             except ProviderError as error:
-                event(_log, logging.WARNING, "openai_live_not_open", error=error.message)
+                self._warn("openai_live_not_open", error)
                 if not error.retryable:
                     return
 
@@ -137,7 +143,7 @@ class LiveLine:
                 self._attempt = self._start(self._open(), "attempt")
             await asyncio.shield(self._attempt)
         except ProviderError as error:
-            event(_log, logging.WARNING, "openai_live_not_renewed", error=error.message)
+            self._warn("openai_live_not_renewed", error)
             self._timer = asyncio.get_running_loop().call_later(_RENEW_AGAIN, self._renew)
 
     def _retire(self, ear: LiveEar) -> None:
@@ -150,7 +156,7 @@ class LiveLine:
         self._retired.discard(ear)
         self._n_short_lived = self._n_short_lived + 1 if ear.socket.age < _SHORT_LIFE else 0
         if ear is self._ear and not self._is_closed:
-            event(_log, logging.WARNING, "openai_live_lost", error=error.message)
+            self._warn("openai_live_lost", error)
             self._ear = None
             self._start(self._open_in_background(), "open")
 
@@ -160,7 +166,7 @@ class LiveLine:
             async with asyncio.timeout(_SETTLE):
                 await ear.settled()
         except TimeoutError:
-            event(_log, logging.WARNING, "openai_live_unsettled")
+            event(_log, logging.WARNING, "openai_live_unsettled", provider=self._provider)
         try:
             await ear.configure(self._configure(request))
         except ProviderError:
@@ -168,13 +174,16 @@ class LiveLine:
             raise
         self._request = request
 
+    def _warn(self, what: str, error: ProviderError) -> None:
+        event(_log, logging.WARNING, what, provider=self._provider, error=error.message)
+
     def _hang_up(self, ear: LiveEar) -> None:
-        closing = asyncio.create_task(ear.close(), name="openai-live/close")
+        closing = asyncio.create_task(ear.close(), name=f"{self._provider}/close")
         self._closings.add(closing)
         closing.add_done_callback(self._closings.discard)
 
     def _start(self, work: Coroutine[Any, Any, Any], what: str) -> asyncio.Task[Any]:
-        task = asyncio.create_task(work, name=f"openai-live/{what}")
+        task = asyncio.create_task(work, name=f"{self._provider}/{what}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task

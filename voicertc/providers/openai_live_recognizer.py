@@ -54,7 +54,7 @@ class LiveRecognizer:
         self._owed_seconds = 0.0
         self._owed_tokens: Usage | None = None
         self.line = LiveLine(
-            lambda asked, on_lost: open_ear(asked, self._count, on_lost), session, request, max_age
+            name, lambda asked, on_lost: open_ear(asked, self._count, on_lost), session, request, max_age
         )
 
     async def recognize(
@@ -108,7 +108,8 @@ class LiveRecognizer:
                 failure = lost.error
             if not (is_first and isinstance(failure, ProviderCrashed) and turn.may_be_sent_again):
                 break
-            event(_log, logging.WARNING, "openai_live_turn_sent_again", error=failure.message)
+            why = failure.message
+            event(_log, logging.WARNING, "openai_live_turn_sent_again", provider=self._name, error=why)
         raise failure
 
     async def _attempt(self, turn: _Turn, request: RecognitionRequest) -> Final:
@@ -144,7 +145,7 @@ class LiveRecognizer:
             if not text:
                 message = f"{self._name} heard nothing within {timeout:g} s of the turn's end"
                 raise ProviderTimeout(message, provider=self._name) from None
-            event(_log, logging.WARNING, "openai_live_final_late", timeout=timeout)
+            event(_log, logging.WARNING, "openai_live_final_late", provider=self._name, timeout=timeout)
             return Final(text, used=self._used())
         if transcript.is_lost and transcript.error is not None:
             raise LostEar(transcript.error)

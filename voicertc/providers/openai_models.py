@@ -58,12 +58,3 @@ SHUTDOWNS: Mapping[str, date] = MappingProxyType(
     {name: day for day, names in _ENDS for name in names.split()}
 )
 """The day from which each model that is about to end no longer answers."""
-
-
-def shutdown_notice(model: str, today: date) -> str | None:
-    """Return a sentence for the operator if OpenAI ends ``model``, or ``None`` if nothing is announced."""
-    ends = SHUTDOWNS.get(model)
-    if ends is None:
-        return None
-    when = "shut down" if ends <= today else "will shut down"
-    return f"OpenAI {when} {model} on {ends.isoformat()}: choose another model in the settings."

@@ -11,18 +11,17 @@ import logging
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from datetime import date
 from typing import Any
 
 import numpy as np
 
 from ..audio.pcm import PLAYOUT_RATE_HZ
+from ..core.clauses import is_speakable
 from ..errors import ProviderCrashed, ProviderError
 from ..logs import Spoken, event
 from .base import SpeechChunk, VoiceRequest
 from .openai_access import OpenAIOptions
-from .openai_fields import UnknownVoices
-from .openai_models import shutdown_notice
+from .openai_fields import SessionField, UnknownVoices, voice_field
 from .openai_reader_bill import Bill, max_text, max_tokens
 from .openai_reader_fidelity import drift, has_left_the_text, plain_words
 from .openai_reader_pool import ReaderPool, Timbre
@@ -80,13 +79,15 @@ class OpenAIReaderVoice:
     ``n_read`` and ``n_reworded`` count clauses, and those of them that were not said word for word.
     """
 
+    name = NAME
+
     def __init__(self, options: OpenAIReaderOptions, access: OpenAIOptions) -> None:
         self.options = options
         self.model = options.model
         self.n_read = self.n_reworded = 0
         self._client = RealtimeClient(access, NAME, options.times)
         self._unknown_voices = UnknownVoices()
-        self._has_reasoning = True
+        self._reasoning = SessionField("reasoning")
         self.pool = ReaderPool(
             NAME,
             self._open,
@@ -94,11 +95,6 @@ class OpenAIReaderVoice:
             keep_idle=options.keep_idle,
             max_age=options.max_age,
         )
-
-    @property
-    def name(self) -> str:
-        """``openai-reader``."""
-        return NAME
 
     async def start(self) -> None:
         """Get ready; raise ``ProviderUnavailable`` if OpenAI is meant and there is no key."""
@@ -118,14 +114,10 @@ class OpenAIReaderVoice:
         reader = await self._open(self._timbre(VoiceRequest()), lambda _: None)
         await reader.close()
 
-    def shutdown_notice(self, today: date) -> str | None:
-        """Return a warning for start-up if OpenAI has announced the end of the model, else ``None``."""
-        return shutdown_notice(self.model, today) if self._client.access.is_openai else None
-
     async def synthesize(self, text: str, request: VoiceRequest) -> AsyncGenerator[SpeechChunk, None]:
         """Read ``text``; nothing at all if it holds neither letter nor digit."""
         words = sendable(text).strip()
-        if not any(char.isalnum() for char in words):
+        if not is_speakable(words):
             return
         timbre, bill = self._timbre(request), Bill(characters=len(words))
         for part in split_text(words, max_text(timbre.speed)):
@@ -224,31 +216,19 @@ class OpenAIReaderVoice:
         try:
             return await self._open_as(timbre, on_lost)
         except SessionRefused as refusal:
-            is_about_voice = timbre.voice != self._default_voice and "voice" in f"{refusal.param} {refusal}"
-            if is_about_voice:
-                self._unknown_voices.note(timbre.voice)
-                timbre = Timbre(self._default_voice, timbre.speed)
-            elif self._has_reasoning and refusal.may_be_about("reasoning"):
-                self._has_reasoning = False
-            else:
+            if timbre.voice == self._default_voice or "voice" not in f"{refusal.param} {refusal}":
                 raise
-        try:
-            reader = await self._open_as(timbre, on_lost)
-        except ProviderError:
-            self._has_reasoning = True
-            raise
-        if not self._has_reasoning:
-            event(_log, logging.INFO, "openai_field_refused", endpoint="realtime", field="reasoning")
-        return reader
+        self._unknown_voices.note(timbre.voice)
+        return await self._open_as(Timbre(self._default_voice, timbre.speed), on_lost)
 
     async def _open_as(self, timbre: Timbre, on_lost: Callable[[ReaderSocket], None]) -> ReaderSocket:
-        socket = await self._client.open({"model": self.model}, self._session(timbre))
+        socket = await self._reasoning.open(
+            lambda reasons: self._client.open({"model": self.model}, self._session(timbre, reasons=reasons))
+        )
         return ReaderSocket(socket, on_lost)
 
-    def _session(self, timbre: Timbre) -> dict[str, Any]:
+    def _session(self, timbre: Timbre, *, reasons: bool) -> dict[str, Any]:
         """Return the configuration of a session that reads."""
-        # A voice of one's own goes by its id, which has a form of its own.
-        voice: object = {"id": timbre.voice} if timbre.voice.startswith("voice_") else timbre.voice
         session: dict[str, Any] = {
             "type": "realtime",
             "output_modalities": ["audio"],
@@ -259,12 +239,12 @@ class OpenAIReaderVoice:
                 "input": {"turn_detection": None, "transcription": None},
                 "output": {
                     "format": {"type": "audio/pcm", "rate": PLAYOUT_RATE_HZ},
-                    "voice": voice,
+                    "voice": voice_field(timbre.voice),
                     "speed": timbre.speed,
                 },
             },
         }
-        if self._has_reasoning:
+        if reasons:
             session["reasoning"] = {"effort": "minimal"}
         return session
 

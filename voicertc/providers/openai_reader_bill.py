@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from ..audio.pcm import PLAYOUT_RATE_HZ
 from ..core.replies import Usage
@@ -35,8 +35,7 @@ class Bill:
     def used(self, provider: str, model: str) -> Used:
         """Return the sum."""
         seconds = self.n_samples / PLAYOUT_RATE_HZ
-        tokens = None if self.tokens is None else replace(self.tokens, provider=provider)
-        return Used(provider, model, seconds=seconds, characters=self.characters, tokens=tokens)
+        return Used(provider, model, seconds=seconds, characters=self.characters, tokens=self.tokens)
 
 
 def max_tokens(text: str, speed: float) -> int:

@@ -22,7 +22,7 @@ from ..audio.pcm import PLAYOUT_RATE_HZ
 from ..core.replies import Usage
 from ..errors import ProviderBusy, ProviderCrashed, ProviderError, ProviderUnavailable
 from ..logs import event as log_event
-from .openai_events import Event, count, nested, word
+from .openai_events import Event, nested, tokens, word
 from .openai_socket import RealtimeSocket
 
 _MAX_WAITING = 2 * PLAYOUT_RATE_HZ * 240
@@ -167,7 +167,7 @@ class ReaderSocket:
         elif kind == "response.done":
             response = nested(event, "response")
             if word(response, "id") == reading.response_id:
-                reading.tokens = _tokens(nested(response, "usage"))
+                reading.tokens = tokens(nested(response, "usage"), self.socket.provider)
                 reading.end(self._outcome(response))
         elif reading.response_id and word(event, "response_id") == reading.response_id:
             self._hear(kind, event, reading)
@@ -219,18 +219,3 @@ class ReaderSocket:
         if self._reading is not None:
             self._reading.end(error, is_lost=True)
         self._on_lost(self)
-
-
-def _tokens(usage: Mapping[str, Any]) -> Usage | None:
-    """Read what a response cost."""
-    if not usage:
-        return None
-    given, made = nested(usage, "input_token_details"), nested(usage, "output_token_details")
-    return Usage(
-        count(usage, "input_tokens"),
-        count(usage, "output_tokens"),
-        cached_tokens=count(given, "cached_tokens"),
-        input_audio_tokens=count(given, "audio_tokens"),
-        output_audio_tokens=count(made, "audio_tokens"),
-        cached_audio_tokens=count(nested(given, "cached_tokens_details"), "audio_tokens"),
-    )

@@ -22,8 +22,6 @@ from .openai_language_model import Ask, OpenAILanguageModel, OpenAILanguageOptio
 from .openai_messages import written_functions, written_input
 from .openai_response import MAX_OUTPUT_TOKENS, ResponseEvents
 
-NAME = "openai-responses"
-
 _LEAST_LIMIT = 16
 """Tokens below which OpenAI takes no limit; a smaller one is kept here, by counting pieces."""
 
@@ -39,15 +37,12 @@ class OpenAIResponsesOptions(OpenAILanguageOptions):
 class OpenAIResponses(OpenAILanguageModel):
     """OpenAI's language models. One object serves all calls; each answer is a request of its own."""
 
+    name = "openai-responses"
+    endpoint = "responses"
     options: OpenAIResponsesOptions
 
     def __init__(self, options: OpenAIResponsesOptions, client: OpenAIClient) -> None:
-        super().__init__(options, client, "responses")
-
-    @property
-    def name(self) -> str:
-        """``openai-responses``."""
-        return NAME
+        super().__init__(options, client)
 
     def _ask(self, messages: Sequence[Message], request: AnswerRequest) -> Ask:
         limit = self.options.limit(request)

@@ -25,7 +25,7 @@ from urllib.request import getproxies, proxy_bypass
 import aiohttp
 import yarl
 
-from ..errors import ProviderCrashed, ProviderError, ProviderTimeout, ProviderUnavailable
+from ..errors import ProviderCrashed, ProviderError, ProviderTimeout
 from ..logs import event as log_event
 from .openai_access import OpenAIOptions, tls_context
 from .openai_errors import LIBRARY_ERRORS, may_repeat_key, translate
@@ -68,12 +68,7 @@ class RealtimeClient:
 
     def start(self) -> None:
         """Touch no network yet; raise ``ProviderUnavailable`` if OpenAI is meant and there is no key."""
-        if self.access.is_openai and not self.access.api_key:
-            raise ProviderUnavailable(
-                "OpenAI needs an API key",
-                provider=self.provider,
-                fix="Set OPENAI_API_KEY, or OPENAI_BASE_URL to a compatible server that needs none.",
-            )
+        self.access.demand_key(self.provider)
         if self._http is None:
             connector = aiohttp.TCPConnector(ssl=tls_context(), limit=0)
             self._http = aiohttp.ClientSession(

@@ -21,7 +21,7 @@ from ..core.items import Kind
 from ..core.replies import CutShort, ToolCall, Usage
 from ..errors import ProviderCrashed, ProviderError
 from .base import SaidPiece, SpeechChunk
-from .openai_events import Event, count, nested, word
+from .openai_events import Event, nested, tokens, word
 from .openai_speech_items import Entry
 
 _MAX_SECONDS = 180.0
@@ -130,7 +130,7 @@ class Answer:
         """Take ``response.done``: how it ended, and what it cost."""
         details = nested(response, "status_details")
         why = word(details, "reason")
-        self.usage = _usage(nested(response, "usage"), self._provider)
+        self.usage = tokens(nested(response, "usage"), self._provider)
         match word(response, "status"):
             case "incomplete":
                 self._add(CutShort(why if why in _CUT_SHORT else "content_filter"))
@@ -152,19 +152,3 @@ class Answer:
     def _end(self) -> None:
         self.is_over = True
         self._changed.set()
-
-
-def _usage(usage: Event, provider: str) -> Usage | None:
-    """Read the tokens of a response; those of sound are part of each sum."""
-    if not usage:
-        return None
-    given, made = nested(usage, "input_token_details"), nested(usage, "output_token_details")
-    return Usage(
-        input_tokens=count(usage, "input_tokens"),
-        output_tokens=count(usage, "output_tokens"),
-        cached_tokens=count(given, "cached_tokens"),
-        input_audio_tokens=count(given, "audio_tokens"),
-        output_audio_tokens=count(made, "audio_tokens"),
-        cached_audio_tokens=count(nested(given, "cached_tokens_details"), "audio_tokens"),
-        provider=provider,
-    )

@@ -10,6 +10,7 @@ from ..core.items import Modality
 from ..core.options import Tool, ToolChoice
 from ..core.replies import ReplyRequest
 from .base import RecognitionRequest
+from .openai_fields import language_field, voice_field
 from .openai_live_turn import SERVICE_RATE_HZ
 from .openai_stage import sendable
 
@@ -17,15 +18,11 @@ VOICES = ("alloy", "ash", "ballad", "cedar", "coral", "echo", "marin", "sage", "
 """The voices of OpenAI's Realtime models (openai 3.51)."""
 _PCM = {"type": "audio/pcm", "rate": SERVICE_RATE_HZ}
 _SPEEDS = (0.25, 1.5)
-_LANGUAGE_LISTS = ("gpt-transcribe", "gpt-live-transcribe")
 
 
 def hearing_fields(transcriber: str, hearing: RecognitionRequest) -> dict[str, Any]:
     """Return ``audio.input``: we say when a turn ends, and ask for its words."""
-    transcription: dict[str, Any] = {"model": transcriber}
-    if hearing.language:
-        is_listed = transcriber.startswith(_LANGUAGE_LISTS)
-        transcription |= {"languages": [hearing.language]} if is_listed else {"language": hearing.language}
+    transcription = {"model": transcriber, **language_field(transcriber, hearing.language)}
     if prompt := sendable(hearing.prompt).strip():
         transcription["prompt"] = prompt
     return {"format": _PCM, "transcription": transcription, "noise_reduction": None, "turn_detection": None}
@@ -51,7 +48,7 @@ def session_fields(
         "type": "realtime",
         "output_modalities": ["audio"],
         "truncation": "auto",
-        "audio": {"input": hearing, "output": {"format": _PCM, "voice": _voice(voice), "speed": speed}},
+        "audio": {"input": hearing, "output": {"format": _PCM, "voice": voice_field(voice), "speed": speed}},
         **answering_fields(request),
     }
     return session | ({"reasoning": {"effort": effort}} if effort else {})
@@ -73,17 +70,12 @@ def response_fields(
     response = {name: value for name, value in fields.items() if value != session.get(name)}
     response["output_modalities"] = ["audio" if request.output is Modality.AUDIO else "text"]
     if voice is not None and request.output is Modality.AUDIO:
-        response["audio"] = {"output": {"format": _PCM, "voice": _voice(voice)}}
+        response["audio"] = {"output": {"format": _PCM, "voice": voice_field(voice)}}
     if given is not None:
         response["input"] = given
     if request.is_aside:
         response["conversation"] = "none"
     return response
-
-
-def _voice(name: str) -> str | dict[str, str]:
-    """Return a voice as the service takes it: its own by name, custom ones by id."""
-    return {"id": name} if name.startswith("voice_") else name
 
 
 def _tool(tool: Tool) -> dict[str, Any]:

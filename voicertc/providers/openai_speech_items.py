@@ -62,10 +62,6 @@ class Mirror:
         self._ids = itertools.count(1)
         self._call_ids: dict[str, str] = {}  # the service's name for each call that is ours under another
 
-    def knows(self, item_id: str) -> bool:
-        """Whether the service has our item."""
-        return self._find(item_id) is not None
-
     def expect(self, item_id: str, turn: Transcript) -> None:
         """A turn's sound has been committed: the service makes an item of it.
 

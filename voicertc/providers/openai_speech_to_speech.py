@@ -10,28 +10,20 @@ Turn-taking is ours: the service is told when a turn ends, when to answer and wh
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import date
 from typing import Any, Literal
 
-from ..core.replies import Cause, ReplyRequest
+from ..core.replies import ReplyRequest
 from ..errors import ProviderError
-from ..logs import event
 from .base import Dialogue, RecognitionRequest
 from .openai_access import OpenAIOptions
+from .openai_fields import SessionField
 from .openai_live_ear import OnEarLost, OnUsed
-from .openai_models import shutdown_notice
-from .openai_socket import RealtimeClient, SocketTimes
-from .openai_socket_errors import SessionRefused
+from .openai_socket import RealtimeClient, RealtimeSocket, SocketTimes
 from .openai_speech_dialogue import NAME, SpeechDialogue
 from .openai_speech_ear import OnCommitted, SpeechEar
 from .openai_speech_fields import VOICES, hearing_fields, session_fields
-
-__all__ = ["NAME", "OpenAISpeechToSpeech", "OpenAISpeechToSpeechOptions"]
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,17 +51,14 @@ class OpenAISpeechToSpeechOptions:
 class OpenAISpeechToSpeech:
     """The ``SpeechToSpeech`` of OpenAI. ``start`` and ``close`` may each be called twice."""
 
+    name = NAME
+
     def __init__(self, options: OpenAISpeechToSpeechOptions, access: OpenAIOptions) -> None:
         self.options = options
         self.model = options.model
         self._client = RealtimeClient(access, NAME, options.times)
         self._dialogues: set[SpeechDialogue] = set()
-        self._effort: str | None = options.effort
-
-    @property
-    def name(self) -> str:
-        """``openai-realtime``."""
-        return NAME
+        self._reasoning = SessionField("reasoning", is_sent=options.effort is not None)
 
     async def start(self) -> None:
         """Get ready; raise ``ProviderUnavailable`` if OpenAI is meant and there is no key."""
@@ -99,21 +88,6 @@ class OpenAISpeechToSpeech:
         self._dialogues.add(dialogue)
         return dialogue
 
-    async def probe(self) -> None:
-        """Open a socket, set it up, hang up, which costs nothing; raise ``ProviderError`` if that fails."""
-        ear = await self._open_ear(
-            RecognitionRequest(),
-            ReplyRequest(Cause.TURN),
-            lambda *_: None,
-            lambda *_: None,
-            lambda *_: None,
-        )
-        await ear.close()
-
-    def shutdown_notice(self, today: date) -> str | None:
-        """Return a warning for start-up if OpenAI has announced the end of the model, else ``None``."""
-        return shutdown_notice(self.model, today) if self._client.access.is_openai else None
-
     async def _open_ear(
         self,
         hearing: RecognitionRequest,
@@ -122,18 +96,15 @@ class OpenAISpeechToSpeech:
         on_lost: OnEarLost,
         on_committed: OnCommitted,
     ) -> SpeechEar:
-        """Open a socket; if ``reasoning`` is what the model refuses, do without from now on."""
-        query = {"model": self.model}
-        session = self._session(hearing, replying)
-        try:
-            socket = await self._client.open(query, session)
-        except SessionRefused as refusal:
-            if self._effort is None or "reasoning" not in f"{refusal.param} {refusal.message}":
-                raise
-            event(_log, logging.INFO, "openai_field_refused", endpoint="realtime", field="reasoning")
-            self._effort = None
-            session = self._session(hearing, replying)
-            socket = await self._client.open(query, session)
+        """Open a socket, without ``reasoning`` if that is refused."""
+
+        async def open_once(reasons: bool) -> tuple[RealtimeSocket, dict[str, Any]]:
+            heard, voice = self._hearing(hearing), self._voice(replying)
+            effort = self.options.effort if reasons else None
+            session = session_fields(replying, heard, voice=voice, effort=effort)
+            return await self._client.open({"model": self.model}, session), session
+
+        socket, session = await self._reasoning.open(open_once)
         return SpeechEar(
             socket,
             update_timeout=self.options.times.ready,
@@ -142,10 +113,6 @@ class OpenAISpeechToSpeech:
             on_committed=on_committed,
             configured=session,
         )
-
-    def _session(self, hearing: RecognitionRequest, replying: ReplyRequest) -> dict[str, Any]:
-        heard = self._hearing(hearing)
-        return session_fields(replying, heard, voice=self._voice(replying), effort=self._effort)
 
     def _hearing_update(self, hearing: RecognitionRequest) -> dict[str, Any]:
         """Return a ``session`` that changes how the caller is heard, and nothing else."""

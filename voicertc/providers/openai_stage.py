@@ -1,19 +1,21 @@
-"""What the three OpenAI providers share: a name, a place in the pool, a start that touches no network."""
+"""What providers by OpenAI's HTTP API share: a place in its pool, a start that touches no network."""
 
 from __future__ import annotations
 
-from datetime import date
-
 import openai
 
-from ..errors import ProviderUnavailable
-from .openai_access import NAME, rehearsal
+from .openai_access import rehearsal
 from .openai_client import OpenAIClient
-from .openai_models import shutdown_notice
+from .plan_b.rate_limits import RateLimits
 
 
 class OpenAIStage:
     """A user of the shared pool. ``start`` and ``close`` may each be called twice."""
+
+    name: str
+    """What the settings call it, and what its errors carry."""
+    endpoint: str
+    """What it asks for, as the path under the API's root: an allowance is counted for each."""
 
     def __init__(self, client: OpenAIClient, model: str) -> None:
         self.client = client
@@ -21,21 +23,16 @@ class OpenAIStage:
         self._is_started = False
 
     @property
-    def name(self) -> str:
-        """``openai``, whatever server it is."""
-        return NAME
+    def rate_limits(self) -> RateLimits:
+        """What is left of the account's allowance."""
+        return self.client.rate_limits(self.endpoint)
 
     async def start(self) -> None:
         """Take a place in the pool; raise ``ProviderUnavailable`` if OpenAI is meant and there is no key."""
         if self._is_started:
             return
-        if self.client.options.is_openai and not self.client.options.api_key:
-            raise ProviderUnavailable(
-                "OpenAI needs an API key",
-                provider=self.name,
-                fix="Set OPENAI_API_KEY, or OPENAI_BASE_URL to a compatible server that needs none.",
-            )
-        self.client.acquire()
+        self.client.options.demand_key(self.name)
+        self.client.acquire(self.name)
         self._is_started = True
         async with rehearsal() as api:
             await self._rehearse(api)
@@ -46,12 +43,12 @@ class OpenAIStage:
             self._is_started = False
             await self.client.release()
 
+    async def probe(self) -> None:
+        """Ask for something that costs nothing; raise ``ProviderError`` if that fails."""
+        await self.client.probe(self.model, self.name)
+
     async def _rehearse(self, api: openai.AsyncOpenAI) -> None:
         """Send this stage's kind of request to nobody."""
-
-    def shutdown_notice(self, today: date) -> str | None:
-        """Return a warning for start-up if OpenAI has announced the end of the model, else ``None``."""
-        return shutdown_notice(self.model, today) if self.client.options.is_openai else None
 
 
 def sendable(text: str) -> str:

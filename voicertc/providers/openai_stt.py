@@ -23,11 +23,13 @@ from ..audio.pcm import HEARING_RATE_HZ, PcmFrame, Samples
 from ..core.replies import Usage
 from ..errors import ProviderCrashed, ProviderError
 from .base import EachTurn, Final, HeardPiece, RecognitionRequest, Recognizer, Used
-from .openai_access import NAME
 from .openai_client import OpenAIClient
 from .openai_fields import OptionalFields, RequestFields
 from .openai_stage import OpenAIStage, sendable
 from .patience import Patience
+
+NAME = "openai-file"
+"""What the settings call it, and what its errors carry."""
 
 MIN_AUDIO = 0.1
 """Seconds: OpenAI refuses less (``audio_too_short``), and nobody says a word in it."""
@@ -55,10 +57,13 @@ class OpenAISpeechToTextOptions:
 class OpenAISpeechToText(OpenAIStage):
     """A recognizer of whole turns. One object serves all calls; a turn holds its own sound only."""
 
+    name = NAME
+    endpoint = "audio/transcriptions"
+
     def __init__(self, options: OpenAISpeechToTextOptions, client: OpenAIClient) -> None:
         super().__init__(client, options.model)
         self.options = options
-        self._optional = OptionalFields("audio/transcriptions")
+        self._optional = OptionalFields(self.endpoint)
         self._turns: set[asyncio.Timeout] = set()
 
     async def close(self) -> None:

@@ -11,17 +11,19 @@ from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass, field
 
 import openai
-from openai.types.audio.speech_create_params import Voice
 
 from ..audio.pcm import PLAYOUT_RATE_HZ, Samples
+from ..core.clauses import is_speakable
 from ..errors import ProviderCrashed
 from .base import SpeechChunk, Used, VoiceRequest
-from .openai_access import NAME
 from .openai_client import OpenAIClient, StreamedResponse
-from .openai_fields import OptionalFields, RequestFields, UnknownVoices
+from .openai_fields import OptionalFields, RequestFields, UnknownVoices, voice_field
 from .openai_stage import OpenAIStage, sendable
 from .patience import Patience
 from .pcm_body import PcmBody
+
+NAME = "openai-speech"
+"""What the settings call it, and what its errors carry."""
 
 MAX_TEXT = 4096
 """Characters that one request may speak."""
@@ -53,10 +55,13 @@ class OpenAITextToSpeechOptions:
 class OpenAITextToSpeech(OpenAIStage):
     """A voice. One object serves all calls; each clause is a request of its own."""
 
+    name = NAME
+    endpoint = "audio/speech"
+
     def __init__(self, options: OpenAITextToSpeechOptions, client: OpenAIClient) -> None:
         super().__init__(client, options.model)
         self.options = options
-        self._optional = OptionalFields("audio/speech")
+        self._optional = OptionalFields(self.endpoint)
         self._unknown_voices = UnknownVoices()
 
     def warm(self, request: VoiceRequest) -> None:
@@ -66,7 +71,7 @@ class OpenAITextToSpeech(OpenAIStage):
     async def synthesize(self, text: str, request: VoiceRequest) -> AsyncGenerator[SpeechChunk, None]:
         """Speak ``text``; nothing at all if it holds neither letter nor digit."""
         words = sendable(text).strip()
-        if not any(char.isalnum() for char in words):
+        if not is_speakable(words):
             return
         for part in split_text(words, MAX_TEXT):
             async with aclosing(self._speak(part, request)) as chunks:
@@ -124,10 +129,12 @@ class OpenAITextToSpeech(OpenAIStage):
     def _send(
         self, api: openai.AsyncOpenAI, text: str, voice: str, fields: RequestFields
     ) -> AbstractAsyncContextManager[StreamedResponse]:
-        # A voice of one's own goes by its id, which has a form of its own in the request.
-        named: Voice = {"id": voice} if voice.startswith("voice_") else voice
         return api.audio.speech.with_streaming_response.create(
-            input=text, model=self.model, voice=named, response_format="pcm", extra_body=fields.current
+            input=text,
+            model=self.model,
+            voice=voice_field(voice),
+            response_format="pcm",
+            extra_body=fields.current,
         )
 
     async def _rehearse(self, api: openai.AsyncOpenAI) -> None:

@@ -14,12 +14,14 @@ _T = TypeVar("_T")
 class Patience:
     """How long may be waited: ``first`` seconds for the first thing of use, ``idle`` between two.
 
+    ``provider``: whose patience is tried, by its name in the settings.
+
     Bytes that say nothing (a comment that keeps the line open, a thought) buy no time; whoever reads the
     stream calls ``something_came``. Only waiting counts, not the time in which nobody asked for more.
     """
 
     def __init__(self, provider: str, *, first: float, idle: float) -> None:
-        self._provider = provider
+        self.provider = provider
         self._first, self._idle, self._left = first, idle, first
         self._has_come = False
 
@@ -50,7 +52,7 @@ class Patience:
         said = f"stopped in the middle for {self._idle:g} s"
         if not self._has_come:
             said = f"gave no answer within {self._first:g} s"
-        return ProviderTimeout(f"{self._provider} {said}", provider=self._provider)
+        return ProviderTimeout(f"{self.provider} {said}", provider=self.provider)
 
 
 async def in_time(work: Awaitable[_T], seconds: float | None, provider: str) -> _T:

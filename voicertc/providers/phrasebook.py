@@ -20,6 +20,7 @@ import numpy as np
 
 from ..audio.clips import ClipEncoder
 from ..audio.pcm import PLAYOUT_RATE_HZ
+from ..core.clauses import is_speakable
 from ..errors import ProviderCrashed, ProviderError
 from .base import SpeechChunk, TextToSpeech, Used, VoiceRequest, WordMark
 from .patience import in_time
@@ -93,7 +94,7 @@ class Phrasebook:
                     if n_samples <= _MAX_SAMPLES:
                         made.append(chunk)
                     yield chunk
-            if not n_samples and any(map(str.isalnum, text)):
+            if not n_samples and is_speakable(text):
                 raise ProviderCrashed("The voice made no sound.", provider=voice.name)
         except ProviderError:
             # An apology in another voice is better than none.

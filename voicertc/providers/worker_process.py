@@ -13,9 +13,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..errors import ProviderCrashed, ProviderError, ProviderTimeout, ProviderUnavailable
+from ..logs import event
 from .worker_messages import CANCEL, LENGTHS, Message, PipeBroken, decode, encode, lengths
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 _INBOX_BYTES = 1 << 23
 """What may wait for its consumer, three minutes of speech; the rest of an answer waits in the child."""
@@ -305,4 +306,4 @@ class Worker:
                 logged += 1
                 if logged <= _STDERR_LINES:
                     # DEBUG, because a speech library may write down what it heard.
-                    log.debug("worker.stderr worker=%s line=%r", self.name, self._last_words)
+                    event(_log, logging.DEBUG, "worker_stderr", worker=self.name, line=self._last_words)

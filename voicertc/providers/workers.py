@@ -23,11 +23,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import ProviderBusy, ProviderCrashed, ProviderError, ProviderUnavailable
+from ..logs import event
 from .worker_process import Lease, Worker
 
 __all__ = ["Lease", "PoolOptions", "WorkerPool"]
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 _SECRET_WORDS = ("KEY", "TOKEN", "SECRET", "PASSWORD")
 
@@ -167,7 +168,7 @@ class WorkerPool:
         finally:
             await _completed(asyncio.create_task(worker.end(), name=f"{name}/end"))
             del self._workers[name]
-        log.warning("worker.ended worker=%s why=%r", name, worker.obituary)
+        event(_log, logging.WARNING, "worker_ended", worker=name, reason=worker.obituary)
 
     def _could_not_load(self, name: str, error: ProviderError | OSError | TimeoutError) -> None:
         """Fatal while the pool starts; later only logged, and tried again."""
@@ -176,7 +177,7 @@ class WorkerPool:
         if not isinstance(error, ProviderUnavailable):
             fix = "see the debug log for what it wrote before it ended"
             error = ProviderUnavailable(f"{name} cannot start: {error}", provider=self.provider, fix=fix)
-        log.warning("worker.unavailable worker=%s why=%r", name, error.message)
+        event(_log, logging.WARNING, "worker_unavailable", worker=name, reason=error.message)
         if self._ready is not None and not self._ready.done():
             self._ready.set_exception(error)
 

@@ -104,11 +104,3 @@ MAKERS: Mapping[Stage, Mapping[str, Maker]] = {
 
 LOCAL = ("pocketsphinx", "offline", "espeak")
 """The engines that run on this machine."""
-
-ENDPOINTS: Mapping[str, str] = {
-    "openai-file": "audio/transcriptions",
-    "openai-responses": "responses",
-    "openai-chat": "chat/completions",
-    "openai-speech": "audio/speech",
-}
-"""What engines ask for over HTTP: an allowance is counted for each."""

@@ -109,7 +109,7 @@ class ServiceSet:
     async def _speech(self) -> tuple[dict[str, SpeechToSpeech], tuple[Service, ...]]:
         """Make and start what hears and answers by itself; return its line if the operator has chosen it."""
         chosen = self.settings.agent.engine
-        service = make_speech(self.settings, self.client, self._today)
+        service = make_speech(self.settings, self.client)
         if service is None:
             return {}, ()
         try:

@@ -11,14 +11,12 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
-from functools import partial
 from typing import Any
 
 from .. import logs
 from ..agents.chat import ChatAgent
 from ..agents.fallback import FallbackAgent
 from ..errors import ProviderUnavailable
-from ..providers.openai_models import SHUTDOWNS
 from ..providers.plan_b.gate import GateOptions
 from ..providers.plan_b.member import Member
 from ..providers.plan_b.stt import FallbackSpeechToText
@@ -26,7 +24,8 @@ from ..providers.plan_b.tts import FallbackTextToSpeech
 from ..settings import Settings, Stage
 from .context import ProviderContext
 from .installed import make_installed, package_of
-from .makers import ENDPOINTS, LOCAL, MAKERS
+from .makers import LOCAL, MAKERS
+from .model_ends import warn_of_end
 
 _log = logging.getLogger(__name__)
 
@@ -92,19 +91,14 @@ def contexts(stage: Stage, settings: Settings, connect: Connect) -> list[Provide
 def _made(context: ProviderContext, today: date) -> Made:
     make = MAKERS[context.stage].get(context.engine, make_installed)
     provider = make(context)
-    model = getattr(provider, "model", None)
-    probe, rate_limits = getattr(provider, "probe", None), getattr(provider, "rate_limits", None)
-    if context.engine in ENDPOINTS:
-        assert model is not None, "makers give engines of OpenAI's their model"
-        probe = partial(context.client().probe, model)
-        rate_limits = context.client().rate_limits(ENDPOINTS[context.engine])
     member = Member(
         ChatAgent(provider) if hasattr(provider, "stream") else provider,
         gate=GateOptions(most=context.settings.limits.max_requests),
-        probe=probe,
-        rate_limits=rate_limits,
+        # Those of a language model, which its agent does not have.
+        probe=getattr(provider, "probe", None),
+        rate_limits=getattr(provider, "rate_limits", None),
     )
-    return Made(context.engine, _detail(context, provider, model, today), member)
+    return Made(context.engine, _detail(context, provider, today), member)
 
 
 def _tell_left_out(context: ProviderContext, error: ProviderUnavailable) -> None:
@@ -131,26 +125,18 @@ def _chain(stage: Stage, settings: Settings, members: list[Member[Any]]) -> Any:
             return FallbackTextToSpeech(members, first_timeout=first_timeout)
 
 
-def _detail(context: ProviderContext, provider: object, model: str | None, today: date) -> str:
+def _detail(context: ProviderContext, provider: object, today: date) -> str:
     """Return what an operator wants to know of an engine beside its name; warn of a model that ends."""
     if context.engine in LOCAL:
         return "(on this machine)"
     if package := package_of(provider):
         return f"({package})"
+    model: str = getattr(provider, "model", "")
     _, base_url = context.settings.openai_access(context.stage)
     if not context.is_openai:
         return f"{model} at {base_url}"
-    ends = SHUTDOWNS.get(model or "")
+    fix = f"Set another {context.stage}.model, or take {context.engine} out of {context.stage}.engine."
+    ends = warn_of_end(model, context.stage, context.engine, fix=fix)
     if ends is None:
-        return model or ""
-    logs.event(
-        _log,
-        logging.WARNING,
-        "model_shutdown",
-        stage=context.stage,
-        provider=context.engine,
-        model=model,
-        ends=ends.isoformat(),
-        fix=f"Set another {context.stage}.model, or take {context.engine} out of {context.stage}.engine.",
-    )
+        return model
     return f"{model} (OpenAI {'ends' if ends > today else 'ended'} it on {ends.isoformat()})"

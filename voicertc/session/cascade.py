@@ -12,7 +12,7 @@ from contextlib import aclosing
 from typing import TypeVar
 
 from ..agents.base import Agent, AgentPiece, AgentRequest, AgentSession
-from ..core.clauses import ClauseSplitter
+from ..core.clauses import ClauseSplitter, is_speakable
 from ..core.items import Item, Modality
 from ..core.replies import CutShort, ReplyRequest, ToolCall, Usage
 from ..errors import ProviderCrashed
@@ -149,7 +149,7 @@ class Cascade:
                 patience, is_silent = _HOLE_TIMEOUT, is_silent and not len(chunk.samples)
                 marks = tuple(WordMark(mark.sample, mark.text_start + offset) for mark in chunk.marks)
                 yield AudioMade(chunk.samples, marks, chunk.packets, chunk.used)
-        if is_silent and any(map(str.isalnum, words)):
+        if is_silent and is_speakable(words):
             raise ProviderCrashed("The voice made no sound of a clause.", provider=self._voice.name)
         yield ClauseClosed()
 

@@ -15,7 +15,7 @@ from collections import deque
 import numpy as np
 
 from ..audio.pcm import PLAYOUT_RATE_HZ, Samples
-from ..core.clauses import ClauseSplitter
+from ..core.clauses import ClauseSplitter, is_speakable
 from .engine import AudioMade, ClauseClosed, ClauseOpened, Piece
 
 DEFAULT_PACE = 0.06 * PLAYOUT_RATE_HZ
@@ -87,7 +87,7 @@ class TranscribedSound:
     @property
     def _has_text(self) -> bool:
         """Whether there is more to say, which needs sound of its own."""
-        has_words = bool(self._clauses) or any(character.isalnum() for character in self._begun)
+        has_words = bool(self._clauses) or is_speakable(self._begun)
         return has_words and self._n_waiting > 0
 
     def _open_next(self) -> Piece | None:
@@ -105,7 +105,7 @@ class TranscribedSound:
             return None
         (rest,) = self._splitter.flush()
         cut = rest.rstrip().rfind(" ")
-        is_one = self._has_ended or cut <= 0 or not any(map(str.isalnum, rest[:cut]))
+        is_one = self._has_ended or cut <= 0 or not is_speakable(rest[:cut])
         words, self._begun = (rest, "") if is_one else (rest[:cut], rest[cut:])
         self._clauses.extend(self._splitter.feed(self._begun))
         self._begun = self._begun[sum(map(len, self._clauses)) :]

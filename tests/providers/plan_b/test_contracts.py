@@ -70,7 +70,7 @@ class TestARecognizerWithAnotherBehindIt(TestARecognizerAlone):
 
 
 class TestARecognizerThatStandsIn(TestARecognizerAlone):
-    counted_by = "openai"
+    counted_by = "openai-file"
 
     def chained(self, recognizer: SpeechToText) -> FallbackSpeechToText:
         return recognizers(Ear("a", *[(Hears(4), crash("a"))] * 2, (crash("a"),)), recognizer)
@@ -110,7 +110,7 @@ class TestAVoiceAlone(OfVoices):
 
 
 class TestAVoiceThatStandsIn(TestAVoiceAlone):
-    counted_by = "openai"
+    counted_by = "openai-speech"
 
     def chained(self, voice: TextToSpeech) -> FallbackTextToSpeech:
         return voices(Service("a", (crash("a"),)), voice)

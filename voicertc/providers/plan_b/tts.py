@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
+from ...core.clauses import is_speakable
 from ...errors import ProviderCrashed
 from ..base import SpeechChunk, TextToSpeech, VoiceRequest, WarmedVoice
 from .chain import Chain, ChainReport, Clock
@@ -77,5 +78,5 @@ async def _audible(
         async for chunk in chunks:
             is_silent = is_silent and not len(chunk.samples)
             yield replace(chunk, is_substitute=True) if is_substitute else chunk
-    if is_silent and any(map(str.isalnum, text)):
+    if is_silent and is_speakable(text):
         raise ProviderCrashed(f"{member.name} made no sound", provider=member.name)
