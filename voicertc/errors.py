@@ -7,6 +7,7 @@
     │   ├── ProviderBusy           full now; trying later helps
     │   ├── ProviderTimeout        a deadline passed
     │   └── ProviderCrashed        it died or broke its protocol in the middle
+    │       └── TurnUnheard            it was to answer sound that had not reached it
     └── SettingsError          the operator's: reported at start, all mistakes together
 
 Our own mistakes are assertions, not part of this tree.
@@ -24,6 +25,7 @@ __all__ = [
     "ProviderTimeout",
     "ProviderUnavailable",
     "SettingsError",
+    "TurnUnheard",
     "VoicertcError",
 ]
 
@@ -101,6 +103,10 @@ class ProviderCrashed(ProviderError):
 
     def __init__(self, message: str, *, provider: str) -> None:
         super().__init__(message, provider=provider, retryable=True)
+
+
+class TurnUnheard(ProviderCrashed):
+    """A turn's sound has not reached who was to answer it: what broke before that has been told of."""
 
 
 class SettingsError(VoicertcError):

@@ -19,7 +19,7 @@ from voicertc.core.facts import Fact
 from voicertc.core.items import Kind
 from voicertc.core.options import SessionOptions, Tool
 from voicertc.core.replies import Cause, Outcome, ToolCall
-from voicertc.errors import ProviderCrashed, ProviderError, ProviderUnavailable
+from voicertc.errors import ProviderCrashed, ProviderError, ProviderUnavailable, TurnUnheard
 from voicertc.session.session import Session
 from voicertc.session.setup import Services, SessionSetup
 from voicertc.testing import virtual_time
@@ -52,13 +52,14 @@ class Room:
         *,
         options: SessionOptions = OPTIONS,
         setup: SessionSetup = QUIET,
+        heard: Iterable[str | Exception] = ("one", "two"),
         delay: float = 0.2,
         words_delay: float = 0.5,
         sink: Callable[[str, Samples], None] | None = None,
     ) -> None:
         self.service = FakeSpeechToSpeech(turns, answers, delay=delay, words_delay=words_delay)
         self.agent = ScriptedAgent(lambda text: f"You said {text}.")
-        self.recognizer = FakeRecognizer(["one", "two"])
+        self.recognizer = FakeRecognizer(heard)
         services = Services(
             self.recognizer, self.agent, FakeVoice(), LoudnessDetector(), speech={NAME: self.service}
         )
@@ -183,29 +184,81 @@ def test_given_text_is_spoken_by_the_cascade() -> None:
     play(scene)
 
 
-def test_a_failed_answer_is_apologized_for_and_the_next_one_given() -> None:
+@pytest.mark.parametrize("words_delay", [0.2, 1.0])
+def test_a_failed_answer_is_the_cascades_as_soon_as_the_words_are_known(words_delay: float) -> None:
     async def scene() -> Room:
-        room = Room([[CRASH], ["Here I am."]], words_delay=1.0)
+        room = Room([[CRASH], ["Here I am."]], words_delay=words_delay)
         room.line.says(1.0, lasts=1.0)
         room.line.says(8.0, lasts=1.0)
         await room.line.run(until=14.0)
-        apology = ("assistant", QUIET.conversation.phrases.apology)
         morning = ("user", "good morning")
-        assert room.line.history == [morning, apology, morning, ("assistant", "Here I am.")]
+        said = [("assistant", "You said good morning."), ("assistant", "Here I am.")]
+        assert room.line.history == [morning, said[0], morning, said[1]]
+        assert room.of(facts.ReplyEnded)[0].outcome is Outcome.COMPLETED
         assert room.session.options.engine == NAME
         return room
 
     play(scene)
 
 
-def test_a_failed_answer_to_words_that_are_known_is_the_cascades() -> None:
+def test_a_turn_that_the_service_has_not_heard_is_heard_and_answered_by_the_cascade() -> None:
     async def scene() -> Room:
-        room = Room([[1.0, CRASH], ["Here I am."]])
+        room = Room([[CRASH], ["Here I am."]], [CRASH, "good evening"])
         room.line.says(1.0, lasts=1.0)
-        await room.line.run(until=8.0)
-        assert room.line.history == [("user", "good morning"), ("assistant", "You said good morning.")]
-        assert room.of(facts.ReplyEnded)[0].outcome is Outcome.COMPLETED
+        room.line.says(8.0, lasts=1.0)
+        await room.line.run(until=14.0)
+        assert room.line.history == [
+            ("user", "one"),
+            ("assistant", "You said one."),
+            ("user", "good evening"),
+            ("assistant", "Here I am."),
+        ]
+        assert room.recognizer.turns == [pytest.approx(1.5, abs=0.1)]  # from its beginning
+        return room
+
+    play(scene)
+
+
+def test_words_that_the_service_does_not_find_are_the_recognizers() -> None:
+    async def scene() -> Room:
+        room = Room(turns=[CRASH])
+        room.line.says(1.0, lasts=1.0)
+        await room.line.run(until=6.0)
+        assert room.line.history == [("user", "one"), ("assistant", "Well, hello.")]
         assert room.session.options.engine == NAME
+        return room
+
+    play(scene)
+
+
+def test_a_turn_that_nobody_has_heard_is_apologized_for() -> None:
+    async def scene() -> Room:
+        room = Room([[CRASH], ["Here I am."]], [CRASH, "good evening"], heard=[CRASH])
+        room.line.says(1.0, lasts=1.0)
+        room.line.says(8.0, lasts=1.0)
+        await room.line.run(until=14.0)
+        assert room.line.history == [
+            ("user", ""),
+            ("assistant", QUIET.conversation.phrases.apology),
+            ("user", "good evening"),
+            ("assistant", "Here I am."),
+        ]
+        return room
+
+    play(scene)
+
+
+def test_what_follows_from_one_failure_is_not_another() -> None:
+    async def scene() -> Room:
+        room = Room(
+            [[TurnUnheard("It has not heard the turn.", provider=NAME)], ["Here I am."]], [CRASH, "two"]
+        )
+        room.line.says(1.0, lasts=1.0)
+        await room.line.run(until=1.5)
+        room.dialogue.fail(ProviderCrashed("It lost the connection.", provider=NAME))
+        await room.line.run(until=8.0)
+        assert room.session.options.engine == NAME
+        assert room.line.history == [("user", "one"), ("assistant", "You said one.")]
         return room
 
     play(scene)
@@ -358,7 +411,7 @@ def test_an_answer_of_nothing_is_a_failure() -> None:
         room = Room([[]], words_delay=1.0)
         room.line.says(1.0, lasts=1.0)
         await room.line.run(until=6.0)
-        assert room.line.history[-1] == ("assistant", QUIET.conversation.phrases.apology)
+        assert room.line.history[-1] == ("assistant", "You said good morning.")
         return room
 
     play(scene)

@@ -19,7 +19,7 @@ from typing import Any
 from ..audio.pcm import PcmFrame
 from ..core.items import Item, Kind, Modality, Role
 from ..core.replies import ReplyRequest, Usage
-from ..errors import ProviderCrashed, ProviderError
+from ..errors import ProviderError, TurnUnheard
 from .base import HeardPiece, RecognitionRequest, SaidPiece
 from .openai_live_ear import OnEarLost, OnUsed
 from .openai_live_recognizer import LiveRecognizer
@@ -189,7 +189,7 @@ class SpeechDialogue:
             if turn.ear is not None and turn.ear.socket.is_open:
                 return turn.ear
         if last is not None and last.is_unheard_speech:
-            raise ProviderCrashed(f"{NAME} has not heard the turn", provider=NAME)
+            raise TurnUnheard(f"{NAME} has not heard the turn", provider=NAME)
         ear = await self._recognizer.line.ear(self._hearing)
         assert isinstance(ear, SpeechEar), "the line opens no others"
         return ear

@@ -2,11 +2,11 @@
 
                      ┌─ cascade            its recognizer, agent and voice
     recognize, reply ┤
-                     └─ speech-to-speech   one service for both, by its name
+                     └─ speech-to-speech   one service for both, by its name; behind it the cascade
 
 The client chooses by ``SessionOptions.engine`` until the first turn or reply: after that a service remembers
 what another would have to be told. A service that cannot be reached, or fails twice in a row, is replaced by
-the cascade for the rest of the session.
+the cascade for the rest of the session; what it owes an answer to is answered by the cascade too.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import replace
 
 from .. import logs
@@ -26,16 +26,19 @@ from ..core.events import ClientErred, Event, SessionUpdated
 from ..core.facts import Fact
 from ..core.items import Item, Kind, Role
 from ..core.options import SessionOptions
-from ..core.replies import Cause, ReplyRequest
-from ..errors import ProviderError, ProviderUnavailable
+from ..core.replies import Cause, ReplyRequest, Usage
+from ..errors import ProviderError, ProviderUnavailable, TurnUnheard
 from ..providers.base import HeardPiece, RecognitionRequest, Recognizer, SpeechToSpeech, SpeechToText
-from .engine import Piece, ReplyEngine
+from .engine import Piece, ReplyEngine, TextBegan
+from .second_ears import SecondEars
 from .speech_to_speech import SpeechEngine, as_told
 from .tasks import Tasks
 
 CASCADE = "cascade"
 _CLOSE_TIMEOUT = 2.0
 """Seconds for a recognizer to free its connection."""
+_WORDS_TIMEOUT = 6.0
+"""Seconds that a failed answer waits for the turn's words: as long as the core does."""
 _MAX_FAILURES = 2
 """Failures in a row until a service is replaced."""
 _MAX_RETIRED = 8
@@ -70,11 +73,16 @@ class Engines:
         self._tasks = tasks
         self._name = ""
         self._ears: Recognizer | None = None
+        self._second_ears = SecondEars(recognizer, hearing)
         self._retired: deque[Recognizer] = deque(maxlen=_MAX_RETIRED)
         self._speech: SpeechEngine | None = None
         self._is_fixed = False
         self._n_failures = 0
         self._last_failure: ProviderError | None = None
+        self._turn_has_failed = False
+        self._news_of_words = asyncio.Event()
+        self._wordless: str | None = None
+        """The last turn whose words will not be known."""
         self._choose(options())
 
     # --- the choice -----------------------------------------------------------------------------
@@ -99,8 +107,15 @@ class Engines:
         match fact:
             case facts.SessionChanged(options):
                 self._choose(options)
-            case facts.TurnStarted() | facts.TurnCommitted() | facts.ReplyBegan():
+            case facts.TurnStarted():
+                self._is_fixed, self._turn_has_failed = True, False
+            case facts.TurnCommitted() | facts.ReplyBegan():
                 self._is_fixed = True
+            case facts.FinalHeard():
+                self._news_of_words.set()
+            case facts.HearingFailed(item_id):
+                self._wordless = item_id
+                self._news_of_words.set()
             case _:
                 pass
         if self._speech is not None:
@@ -108,7 +123,7 @@ class Engines:
 
     async def close(self) -> None:
         """Free the connections; may be called twice."""
-        for ears in (*self._retired, *((self._ears,) if self._ears else ())):
+        for ears in (self._second_ears, *self._retired, *((self._ears,) if self._ears else ())):
             try:
                 async with asyncio.timeout(_CLOSE_TIMEOUT):
                     await ears.close()
@@ -138,8 +153,10 @@ class Engines:
         self, audio: AsyncIterator[PcmFrame], request: RecognitionRequest
     ) -> AsyncGenerator[HeardPiece, None]:
         """Hear one turn; see ``Recognizer``."""
-        assert self._ears is not None
-        async with aclosing(self._ears.recognize(audio, request)) as pieces:
+        ears = self._ears
+        assert ears is not None
+        second = self._second_ears.recognize(ears, audio, request) if self._speech else None
+        async with aclosing(second or ears.recognize(audio, request)) as pieces:
             async for piece in pieces:
                 yield piece
 
@@ -157,27 +174,40 @@ class Engines:
         try:
             async with aclosing(speech.reply(request, history, reply_id)) as pieces:
                 async for piece in pieces:
-                    has_begun = True
+                    has_begun = has_begun or not isinstance(piece, TextBegan | Usage)
                     yield piece
             self._n_failures = 0
             return
         except ProviderError as error:
             self._fail(name, error)
+            if has_begun:
+                raise
             is_guess = bool(history) and all(item.id != history[-1].id for item in self._items())
             if request.input is None and not is_guess:
-                history = self._items()
-            if has_begun or _is_unheard(history):
+                history = await self._history_in_words()
+            if _unheard(history):
                 raise
             logs.event(_log, logging.WARNING, "answered_by_cascade", provider=name, error=error.message)
         async with aclosing(self._cascade.reply(request, history, reply_id)) as pieces:
             async for piece in pieces:
                 yield piece
 
+    async def _history_in_words(self) -> tuple[Item, ...]:
+        """Return the history once it is known, or will never be, what the user said last."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_WORDS_TIMEOUT):
+                while (item := _unheard(self._items())) and item.id != self._wordless:
+                    self._news_of_words.clear()
+                    await self._news_of_words.wait()
+        return self._items()
+
     def _fail(self, name: str, error: ProviderError) -> None:
         """A service could not be reached, or has not answered; the same error may be told twice."""
         if name != self._name or error is self._last_failure:
             return
-        self._last_failure = error
+        if isinstance(error, TurnUnheard) and self._turn_has_failed:
+            return  # that is why
+        self._last_failure, self._turn_has_failed = error, True
         self._n_failures += 1
         if not isinstance(error, ProviderUnavailable) and self._n_failures < _MAX_FAILURES:
             return
@@ -193,8 +223,8 @@ def known_engine(options: SessionOptions, speech: Mapping[str, SpeechToSpeech]) 
     return replace(options, engine=CASCADE)
 
 
-def _is_unheard(history: tuple[Item, ...]) -> bool:
-    """Whether the last of what the user said has no words."""
+def _unheard(history: tuple[Item, ...]) -> Item | None:
+    """Return the last thing the user said, if that has no words."""
     users = (item for item in reversed(history) if item.kind is Kind.MESSAGE and item.role is Role.USER)
     last = next(users, None)
-    return last is not None and last.is_unheard_speech
+    return last if last is not None and last.is_unheard_speech else None

@@ -5,9 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from typing import Self
 
 from ...audio.pcm import PcmFrame
+from ..base import Final
+
+MAX_TURN = 30.0
+"""Seconds of a turn that are kept: the longest turn there is, unless the operator wants longer ones."""
 
 
 class Tape:
@@ -117,3 +122,11 @@ class Tape:
         self._place -= 1
         self._length -= length
         self._dropped += length
+
+
+def shifted(final: Final, offset: float) -> Final:
+    """Return ``final`` with its words' times counted from the turn's first frame, also where that is gone."""
+    if not offset:
+        return final
+    words = (replace(word, start=word.start + offset, end=word.end + offset) for word in final.words)
+    return replace(final, words=tuple(words))
