@@ -262,7 +262,7 @@ def test_a_turn_that_cannot_be_recognized_is_apologized_for() -> None:
     world = World(QUIET, is_recognizer_up=lambda: False)
     world.user_says(1.0, "hello", lasts=1.0)
     world.run(until=20.0)
-    assert world.history[-1] == ("assistant", "Sorry, I did not catch that.")
+    assert world.history[-1] == ("assistant", "Sorry, something went wrong. Please try again.")
     assert world.facts_of(facts.HearingFailed) == [facts.HearingFailed("item_u1", "crashed", "down")]
 
 
@@ -281,7 +281,7 @@ def test_a_recognizer_that_never_answers_is_given_up() -> None:
     world.run(until=20.0)
     assert world.facts_of(facts.HearingFailed)[0].code == "timeout"
     assert world.times_of(commands.DropTurn) == [8.5]
-    assert world.history[-1] == ("assistant", "Sorry, I did not catch that.")
+    assert world.history[-1] == ("assistant", "Sorry, something went wrong. Please try again.")
 
 
 def test_a_broken_agent_is_apologized_for() -> None:

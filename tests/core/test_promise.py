@@ -77,7 +77,7 @@ def test_work_that_takes_long_is_heard_to_go_on_until_it_is_given_up() -> None:
 def test_a_recognizer_that_never_answers_is_bridged_and_then_apologized_for() -> None:
     world = asked(final=SILENT)
     world.run(until=20.0)
-    assert world.history[1:] == [("assistant", WAITING), ("assistant", PHRASES.not_heard)]
+    assert world.history[1:] == [("assistant", WAITING), ("assistant", PHRASES.apology)]
     assert world.audible[0][0] - 2.5 <= PATIENCE
 
 
@@ -276,7 +276,7 @@ def test_words_that_fail_behind_a_filler_leave_nothing_to_ask_the_agent() -> Non
     world.at(2.5, events.InputCommitRequested())
     world.at(2.6, ASK)
     world.run(until=30.0)
-    assert [text for role, text in world.history if role == "assistant"] == [WAITING, PHRASES.not_heard]
+    assert [text for role, text in world.history if role == "assistant"] == [WAITING, PHRASES.apology]
 
 
 def test_one_of_several_functions_that_never_returns_is_noticed() -> None:

@@ -55,6 +55,25 @@ def test_a_filler_and_the_answer_are_one_reply() -> None:
     run(main)
 
 
+@pytest.mark.parametrize(("words", "thought"), [(3.0, 0.2), (0.2, 4.0)])
+def test_the_waterfall_tells_of_the_filler_whoever_was_waited_for(words: float, thought: float) -> None:
+    async def main() -> None:
+        agent = PieceAgent([thought, "It is three."], ["Good."]).agent
+        recognizer = FakeRecognizer(["hello", "thanks"], delay=words)
+        stage = Stage(recognizer=recognizer, agent=agent, setup=SETUP)
+        stage.line.says(12.0, lasts=1.0)
+        recognizer_is_quick = stage.line.run(until=11.0)
+        await asked(stage, until=10.0)
+        await recognizer_is_quick
+        recognizer._delay = 0.2
+        await stage.line.run(until=20.0)
+        measured = facts_of(stage, facts.TurnMeasured)
+        assert [turn.is_bridged for turn in measured] == [True, False]
+        await stage.session.close()
+
+    run(main)
+
+
 def test_an_answer_that_comes_while_the_filler_is_said_follows_it_at_once() -> None:
     async def main() -> None:
         stage = await asked(
@@ -113,7 +132,7 @@ def test_words_that_never_come_end_in_an_apology() -> None:
         stage = await asked(
             Stage(recognizer=FakeRecognizer(["hello"], delay=SILENT), setup=SETUP), until=14.0
         )
-        assert [text for _, text in stage.line.history[1:]] == [WAITING, Phrases().not_heard]
+        assert [text for _, text in stage.line.history[1:]] == [WAITING, Phrases().apology]
         await stage.session.close()
 
     run(main)

@@ -113,7 +113,7 @@ def test_a_recognizer_that_failed_in_the_pause_is_apologized_for_at_the_end() ->
         stage = Stage([RuntimeError("no")], setup=SETUP)
         stage.line.says(1.0, lasts=1.0)
         await stage.line.run(until=8.0)
-        assert stage.line.history[-1] == ("assistant", Phrases().not_heard)
+        assert stage.line.history[-1] == ("assistant", Phrases().apology)
         await stage.session.close()
 
     run(main)

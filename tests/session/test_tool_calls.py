@@ -182,6 +182,22 @@ def test_the_account_adds_up_what_was_heard_voiced_and_thought() -> None:
     virtual_time.run(main())
 
 
+def test_a_reply_that_took_several_requests_costs_their_sum_and_each_service_its_own() -> None:
+    async def main() -> None:
+        script = PieceAgent([Usage(20, 3, provider="one"), "One two.", Usage(30, 2, provider="two")])
+        stage = await offering(Stage(["a"], agent=script.agent))
+        await stage.line.run(until=6.0)
+        (ended,) = facts_of(stage, facts.ReplyEnded)
+        assert ended.usage == Usage(50, 5, provider="one")
+        (account,) = facts_of(stage, facts.UsageAdded)
+        assert account.tokens == Usage(50, 5)
+        counted = [(service.provider, service.tokens.input_tokens) for service in account.services]
+        assert counted == [("one", 20), ("two", 30)]
+        await stage.session.close()
+
+    virtual_time.run(main())
+
+
 def test_the_log_has_the_account_once_however_often_a_session_is_closed(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -215,7 +215,7 @@ class ToolCalled:
 
 @dataclass(frozen=True, slots=True)
 class UsageCounted:
-    """A language model has told what the reply cost it so far."""
+    """A language model has told what it has counted for a reply; several requests of one reply add up."""
 
     reply_id: str
     usage: Usage

@@ -300,7 +300,7 @@ class Floor:
         self._promise.speech_judged(turn, has_words=False)
         self._out.publish(facts.HearingFailed(event.item_id, event.code, event.message))
         phrases = self._options.phrases
-        phrase = phrases.busy if event.code == "busy" else phrases.not_heard
+        phrase = phrases.busy if event.code == "busy" else phrases.apology
         if turn.is_answered or self.session.answers_sound:
             return  # the answer does not need them
         if self.agenda.asked and self._promise.last_id == event.item_id:

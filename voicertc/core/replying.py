@@ -190,7 +190,8 @@ class Replying:
         """Note what the reply has cost."""
         reply = self._find(event.reply_id)
         if reply:
-            reply.usage = self.guess.with_owed(event.usage)
+            counted = self.guess.with_owed(event.usage)
+            reply.usage = counted if reply.usage is None else reply.usage + counted
 
     def generated(self, event: events.ReplyGenerated) -> None:
         """The engine is through."""

@@ -258,6 +258,7 @@ class Speaking:
             case ToolCall(name, arguments):
                 self._post(events.ToolCalled(reply_id, name, arguments))
             case Usage():
+                self._usage.thought(piece)
                 self._post(events.UsageCounted(reply_id, piece))
             case CutShort(reason):
                 making.cut_short = reason

@@ -48,6 +48,7 @@ class TurnLog:
         self._answers: str | None = None
         self._reached: dict[Mark, float] = {}
         self._is_bridged = False
+        self._filler = ""  # a reply of its own, where there was none yet to be part of
         self._guessed = ""
         self._reached_early: dict[Mark, float] = {}
         self._heard = ""
@@ -66,12 +67,16 @@ class TurnLog:
         match fact:
             case facts.TurnStopped(item_id, at):
                 self._item_id, self._speech_end, self._decided_at = item_id, at, self._clock()
+                self._is_bridged = False
             case facts.FinalHeard(_, text):
                 self._final_at, self._heard = self._clock(), text
             case facts.ReplyBegan(reply_id, request) if request.cause is Cause.TURN:
                 self._answers = reply_id
                 self._reached = self._reached_early if reply_id == self._guessed else {}
-                self._is_bridged = False
+            case facts.ReplyBegan(reply_id, request) if request.cause is Cause.FILLER:
+                self._filler = reply_id
+            case facts.ReplyTextGrew(reply_id) if reply_id == self._filler:
+                self._is_bridged = True
             case facts.ReplyTextGrew(reply_id) if reply_id == self._answers and self._speech_end is not None:
                 if Mark.FIRST_AUDIO in self._reached:
                     self._measure(reply_id, self._speech_end)
@@ -94,7 +99,7 @@ class TurnLog:
             "turn_answered",
             reply=reply_id,
             silence_ms=_ms(silence),
-            final_ms=_ms(recognition),
+            recognition_ms=_ms(recognition),
             first_text_ms=_ms(first_text),
             first_clause_ms=_ms(first_clause),
             first_audio_ms=_ms(first_audio),

@@ -45,6 +45,12 @@ class UsageCount:
             tokens=so_far.tokens + (used.tokens or Usage()),
         )
 
+    def thought(self, usage: Usage) -> None:
+        """A language model has told what it counted for a reply, or for one that was prepared in vain."""
+        self._tokens += replace(usage, provider="")
+        if usage.provider:
+            self.add("llm", Used(usage.provider, tokens=usage))
+
     def note(self, fact: Fact) -> Fact | None:
         """Take one fact; return the account where a reply has changed it."""
         match fact:
@@ -52,9 +58,6 @@ class UsageCount:
                 self._heard_seconds += fact.seconds
             case facts.ReplyEnded():
                 if counted := fact.usage:
-                    self._tokens += replace(counted, provider="")
-                    if counted.provider:
-                        self.add("llm", Used(counted.provider, tokens=counted))
                     logs.event(_log, logging.INFO, "reply_used", reply=fact.reply_id, **_tokens(counted))
                 return self._account()
         return None
