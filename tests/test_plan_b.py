@@ -56,10 +56,8 @@ def matrix() -> tuple[dict[str, Row], str]:
 
 def first_kinds(cell: Cell) -> tuple[str, ...]:
     """Return what a caller may hear while the service is broken."""
-    # Speech to speech is replaced as a whole, by then without the turn's words.
-    is_backed = cell.has_fallback and cell.stage != "speech"
     is_noticed_at_once = not any(name in cell.trouble.name for name in STARTED)
-    return ("answer",) if is_backed and is_noticed_at_once else ("answer", "apology")
+    return ("answer",) if cell.has_fallback and is_noticed_at_once else ("answer", "apology")
 
 
 def second_kind(cell: Cell) -> str:

@@ -130,7 +130,6 @@ def test_who_thinks_aloud_is_not_guessed_at_for_ever() -> None:
 @pytest.mark.parametrize(
     "options",
     [
-        replace(OPTIONS, is_client_paced=True),  # which could not be kept from being heard
         replace(OPTIONS, endpointing=EndpointingOptions(eager_silence=None)),
         replace(OPTIONS, endpointing=EndpointingOptions(eager_silence=0.9)),
     ],
@@ -155,6 +154,25 @@ def test_nothing_is_guessed_where_turns_are_not_answered_aloud(session: SessionO
     world.user_says(1.0, "how are you", lasts=1.0)
     world.run(until=10.0)
     assert world.times_of(commands.GuessTurn) == []
+
+
+def test_nothing_is_guessed_in_a_file_that_comes_at_once() -> None:
+    world = World(replace(OPTIONS, is_client_paced=True))
+    world.user_says(1.0, "how are you", lasts=1.0)
+    world.at(2.05, events.ClockAdvanced(0.1))
+    world.run(until=10.0)
+    assert world.times_of(commands.GuessTurn) == []
+
+
+def test_a_client_that_plays_for_itself_is_not_handed_a_guess() -> None:
+    delays = Delays(hangover=0.13, final=0.05, agent=0.05, voice=0.05)
+    world = World(replace(OPTIONS, is_client_paced=True), agent=lambda _: "Fine.", delays=delays)
+    world.user_says(1.0, "how are you", lasts=1.0)
+    world.run(until=2.49)
+    assert len(world.times_of(commands.GuessTurn)) == 1
+    assert world.audible == []
+    world.run(until=10.0)
+    assert world.audible[0][0] == pytest.approx(2.5)
 
 
 def test_speech_over_a_reply_is_not_guessed_at() -> None:

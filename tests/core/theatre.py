@@ -146,8 +146,15 @@ class Theatre:
                 made = self._making.pop(reply_id, None)
                 heard = max(0, made.n_begun * SAMPLES - SAMPLES // 3) if made else 0
                 return [events.ReplyStopped(reply_id, heard, made.n_queued * SAMPLES if made else 0)]
-            case commands.HoldReply(reply_id) | commands.ResumeReply(reply_id) if reply_id in self._making:
-                self._making[reply_id].is_held = isinstance(command, commands.HoldReply)
+            case commands.HoldReply(reply_id) if reply_id in self._making:
+                made = self._making[reply_id]
+                made.is_held = not (self._is_client_paced and made.n_begun)
+            case commands.ResumeReply(reply_id) if reply_id in self._making:
+                made = self._making[reply_id]
+                made.is_held = False
+                if self._is_client_paced:
+                    begun, made.n_begun = made.n_begun, made.n_queued
+                    return [events.ClauseBegan(reply_id, index) for index in range(begun, made.n_queued)]
         return []
 
     # --- what may happen next -----------------------------------------------------------------------
@@ -234,7 +241,9 @@ class Theatre:
 
     def _begin_clauses(self, reply_id: str, made: Making) -> None:
         """What a client paces has left as soon as it is made."""
-        while self._is_client_paced and reply_id in self._making and made.n_begun < made.n_queued:
+        while self._is_client_paced and not made.is_held and self._making.get(reply_id) is made:
+            if made.n_begun == made.n_queued:
+                return
             made.n_begun += 1
             self.post(events.ClauseBegan(reply_id, made.n_begun - 1))
 
@@ -247,7 +256,7 @@ class Theatre:
             del self._making[reply_id]
             self.post(events.PlayoutDrained(reply_id))
 
-        if made.is_held and not self._is_client_paced:
+        if made.is_held:
             return []
         if made.n_begun < made.n_queued:
             return [begin]

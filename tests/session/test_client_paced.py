@@ -136,6 +136,63 @@ def test_nothing_can_hold_what_the_client_has() -> None:
     run(main())
 
 
+def test_what_was_not_handed_over_can_be_kept_back() -> None:
+    async def main() -> None:
+        client = Client()
+        client.playout.begin("r1")
+        client.playout.hold("r1")
+        client.says("r1", 1.0)
+        client.says("r1", 2.0, 1)
+        client.playout.finish("r1")
+        await asyncio.sleep(5.0)
+        assert client.log == []
+        client.playout.resume("r1")
+        await asyncio.sleep(5.0)
+        assert client.log == [
+            (5.0, "started", "r1", 0),
+            (5.0, "clause", "r1", 0),
+            (5.0, "sound", "r1", 1.0),
+            (5.0, "clause", "r1", 1),
+            (5.0, "sound", "r1", 2.0),
+            (8.0, "drained", "r1", 0),
+        ]
+
+    run(main())
+
+
+def test_a_voice_is_at_most_thirty_seconds_ahead_of_who_is_handed_nothing() -> None:
+    async def main() -> None:
+        client = Client()
+        client.playout.begin("r1")
+        client.playout.hold("r1")
+        client.says("r1", 30.0)
+        assert not client.playout.is_full("r1")
+        client.playout.append("r1", sound(4.0))
+        assert client.playout.is_full("r1")
+        await asyncio.sleep(10.0)
+        assert client.log == []
+        client.playout.resume("r1")
+        await asyncio.sleep(10.0)
+        assert client.log[-1] == (14.0, "room", "r1", 0)
+
+    run(main())
+
+
+def test_what_is_cancelled_before_it_was_handed_over_was_never_there() -> None:
+    async def main() -> None:
+        client = Client()
+        client.playout.begin("r1")
+        client.playout.hold("r1")
+        client.says("r1", 1.0)
+        assert client.cancel("r1") == 0.0
+        client.playout.resume("r1")
+        client.playout.begin("r2")
+        client.says("r2", 1.0)
+        assert [entry[1:3] for entry in client.log] == [("started", "r2"), ("clause", "r2"), ("sound", "r2")]
+
+    run(main())
+
+
 def test_the_next_reply_sounds_where_the_one_before_ends() -> None:
     async def main() -> None:
         client = Client()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from voicertc.agents.base import AgentRequest, as_agent
-from voicertc.audio.pcm import PcmFrame
+from voicertc.audio.pcm import HEARING_FRAME, HEARING_RATE_HZ, PcmFrame, Samples
 from voicertc.core import facts
 from voicertc.core.options import (
     ConversationOptions,
@@ -21,7 +23,7 @@ from voicertc.core.replies import Usage
 from voicertc.providers.base import EndOfTurn, Final, HeardPiece, RecognitionRequest
 from voicertc.session.setup import SessionSetup
 from voicertc.testing import virtual_time
-from voicertc.testing.fakes import FakeRecognizer, FakeVoice
+from voicertc.testing.fakes import FakeRecognizer, FakeVoice, ScriptedAgent
 
 from .conftest import Stage
 from .scripts import PieceAgent, facts_of
@@ -212,6 +214,42 @@ def test_what_was_asked_in_vain_is_counted_all_the_same() -> None:
         stage.line.says(2.4, lasts=1.0)
         await stage.line.run(until=8.0)
         assert [account.tokens for account in facts_of(stage, facts.UsageAdded)] == [Usage(200, 10)]
+        await stage.session.close()
+
+    run(main)
+
+
+def spoken(seconds: float, silence: float) -> Samples:
+    """Sound as a client appends it: ``(n,)`` int16 mono at 16 kHz."""
+    loud = np.resize(np.array([8_000, -8_000], np.int16), round(seconds * HEARING_RATE_HZ))
+    return np.concatenate([loud, np.zeros(round(silence * HEARING_RATE_HZ), np.int16)])
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+def test_a_client_that_plays_for_itself_is_answered_the_moment_its_turn_is_over(at_once: bool) -> None:
+    async def main() -> None:
+        loop, handed = asyncio.get_running_loop(), []
+        agent = ScriptedAgent(lambda text: f"You said {text}.", delay=0.1)
+        stage = Stage(
+            recognizer=FakeRecognizer(["hello"], delay=0.05),
+            agent=agent,
+            voice=FakeVoice(first_audio=0.05),
+            setup=SETUP,
+            sink=lambda *_: handed.append(loop.time()),
+        )
+        sound = spoken(1.0, 1.0)
+        if at_once:
+            await stage.session.append(sound)
+        else:
+            for begin in range(0, len(sound), HEARING_FRAME):
+                await asyncio.sleep(TICK)
+                await stage.session.append(sound[begin : begin + HEARING_FRAME])
+        await asyncio.sleep(2.0)
+        # In a file the pause is over at once, so there was nothing to prepare in it.
+        due = 0.05 + 0.1 + 0.05 if at_once else 1.0 + 0.5
+        assert handed[0] == pytest.approx(due, abs=2 * TICK)
+        assert len(agent.requests) == 1
+        assert stage.line.history == [("user", "hello"), ("assistant", "You said hello.")]
         await stage.session.close()
 
     run(main)

@@ -70,7 +70,7 @@ class Floor:
             at = end_of_turn(turn, self.session.turn_detection, self._options.endpointing)
             yield at, self.end_turn
             at_first = guess_at(turn, self._options.endpointing) if self._may_guess else None
-            if at_first is not None and at_first < at:
+            if at_first is not None and at_first < at and self.now < at:
                 yield at_first, self._guess_turn
         if self._doubt.claim_at is not None:
             yield self._doubt.claim_at, self._claim
@@ -96,7 +96,12 @@ class Floor:
             self.greet_at = self.now + self._options.greeting_delay
 
     def clock_advanced(self, by: float) -> None:
-        """Session time has jumped by so much; those who wait for services wait no less for it."""
+        """Session time has jumped by so much; those who wait for services wait no less for it.
+
+        Where a file is sent there is no time to prepare an answer: its pauses are over at once.
+        """
+        if self.listening.turn:
+            self.listening.turn.is_guessed = True
         self.listening.shift(by)
         self.replying.shift(by)
         self._promise.shift(by)
@@ -226,8 +231,7 @@ class Floor:
         """Whether the open turn would be answered at once, and nobody could hear of it before its time."""
         is_free = self.replying.is_idle and self.listening.is_settled and self.agenda.asked is None
         is_up = self.is_connected and not self.is_away and self.greet_at is None and not self._end_is_due
-        is_heard = self.session.output is Modality.AUDIO and not self._options.is_client_paced
-        return is_free and is_up and is_heard and self._answers_turns
+        return is_free and is_up and self.session.output is Modality.AUDIO and self._answers_turns
 
     def turn_end_heard(self, item_id: str) -> None:
         """The recognizer says that the turn is over; if the user is heard to speak, it is not."""

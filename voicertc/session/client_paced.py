@@ -6,6 +6,7 @@
 A WebSocket carries events, not time. What the client has played is known only if it says so
 (``conversation.item.truncate``); until then it is taken to play all it gets, from the first sample on and
 without a pause but where it has run dry. So nobody can make it play lower or hold: a reply goes on, or ends.
+Only what has not been handed over at all, an answer that is prepared on a guess, can be kept back.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ class ClientPacedPlayout:
     def mark_clause(self, reply_id: str, index: int) -> None:
         """Let clause ``index`` begin with the next sample appended."""
         if reply := self._live(reply_id):
-            reply.clauses.append(index)
+            reply.clauses.append(index) if reply.kept is None else reply.kept.append(index)
 
     def fill_frame(self, reply_id: str) -> int:
         """Do nothing: the client is not sent packets."""
@@ -64,7 +65,13 @@ class ClientPacedPlayout:
         if reply is None or not len(samples):
             return
         assert not reply.is_finished, f"{reply_id} was finished and gets more samples"
-        is_first = not reply.n_sent
+        if reply.kept is None:
+            self._hand_over(reply, samples)
+        else:
+            reply.kept.append(samples)
+
+    def _hand_over(self, reply: _Reply, samples: Samples) -> None:
+        reply_id, is_first = reply.id, not reply.n_sent
         now = self._loop.time()
         reply.sent(max(self._end, now), len(samples), now)
         if reply.is_starved:
@@ -85,7 +92,7 @@ class ClientPacedPlayout:
     def is_full(self, reply_id: str) -> bool:
         """Whether the voice should wait for ``room_made``: the client has more than the lead in hand."""
         reply = self._live(reply_id)
-        if reply is None or self._end - self._loop.time() <= _LEAD + _TICK:
+        if reply is None or max(self._end - self._loop.time(), reply.kept_seconds) <= _LEAD + _TICK:
             return False
         reply.awaits_room = True
         self._set_timer()
@@ -103,10 +110,23 @@ class ClientPacedPlayout:
         """Do nothing: the client plays on."""
 
     def hold(self, reply_id: str) -> None:
-        """Do nothing: the client plays on."""
+        """Keep back a reply of which nothing was handed over; any other the client plays on."""
+        reply = self._live(reply_id)
+        if reply and not reply.n_sent and reply.kept is None:
+            reply.kept = []
 
     def resume(self, reply_id: str) -> None:
-        """Do nothing: the client has played on."""
+        """Hand over what was kept back."""
+        reply = self._live(reply_id)
+        if reply is None or reply.kept is None:
+            return
+        kept, reply.kept = reply.kept, None
+        for each in kept:
+            if isinstance(each, int):
+                reply.clauses.append(each)
+            elif not reply.is_over:  # a listener may have cancelled it
+                self._hand_over(reply, each)
+        self._wake()
 
     def cancel(self, reply_id: str, now: float) -> int:
         """Take the client to have stopped the reply; return the samples heard, again if asked again."""
@@ -156,16 +176,16 @@ class ClientPacedPlayout:
             self._timer = self._loop.call_at(at, self._wake)
 
     def _next_event(self) -> float | None:
-        times = [reply.end for reply in self._replies if reply.is_finished and not reply.is_over]
+        times = [reply.end for reply in self._replies if reply.may_drain]
         times += [reply.end for reply in self._replies if reply.may_starve]
-        times += [self._end - _LEAD for reply in self._replies if reply.awaits_room and not reply.is_over]
+        times += [self._end - _LEAD for reply in self._replies if reply.awaits_room and reply.may_go_on]
         return min(times, default=None)
 
     def _wake(self) -> None:
         """Tell what has come to pass, then wait for what comes next."""
         now = self._loop.time() + _TICK
         for reply in tuple(self._replies):
-            if reply.awaits_room and not reply.is_over and self._end - _LEAD <= now:
+            if reply.awaits_room and reply.may_go_on and self._end - _LEAD <= now:
                 reply.awaits_room = False
                 if self.listener:
                     self.listener.room_made(reply.id)
@@ -173,7 +193,7 @@ class ClientPacedPlayout:
                 reply.is_starved = True
                 if self.listener:
                     self.listener.playout_starved(reply.id)
-            if reply.is_finished and not reply.is_over and reply.end <= now:
+            if reply.may_drain and reply.end <= now:
                 reply.is_over = True
                 if self.listener:
                     self.listener.playout_drained(reply.id)
@@ -191,8 +211,24 @@ class _Reply:
         self.is_finished = False
         self.is_starved = False
         self.is_over = False  # cancelled or drained
+        self.kept: list[Samples | int] | None = None  # sound, and clauses that begin with what follows them
         self._stretches: deque[tuple[float, int]] = deque()  # begins at, samples
         self._heard_before = 0  # samples of stretches that are over and forgotten
+
+    @property
+    def may_go_on(self) -> bool:
+        """Whether it is neither over nor kept back."""
+        return not self.is_over and self.kept is None
+
+    @property
+    def may_drain(self) -> bool:
+        """Whether it is over when the client has played what it has."""
+        return self.is_finished and self.may_go_on
+
+    @property
+    def kept_seconds(self) -> float:
+        """How much sound is kept back."""
+        return sum(len(each) for each in self.kept or () if not isinstance(each, int)) / PLAYOUT_RATE_HZ
 
     @property
     def may_starve(self) -> bool:
@@ -231,6 +267,7 @@ class _Reply:
         """Nothing more of it is played."""
         self._heard_before = self.heard(now)
         self._stretches.clear()
+        self.kept = None
         self.is_over = True
 
     def move(self, by: float) -> None:

@@ -257,15 +257,17 @@ class World:
                 heapq.heapify(self._agenda)
                 heard = max(0, int(playout.played_at(self.now)))
                 self._handle(events.ReplyStopped(reply_id, heard, playout.length))
-            case commands.HoldReply() if not self._is_client_paced:
+            case commands.HoldReply():
                 for playout in self._playouts:
+                    if self._is_client_paced and playout.clauses:
+                        continue  # the client plays what it has
                     playout.played, playout.moving_since = playout.played_at(self.now), None
                     playout.is_held = True
-            case commands.ResumeReply() if not self._is_client_paced:
+            case commands.ResumeReply():
                 for playout in self._playouts:
-                    if playout.moving_since is None and playout.clauses:
-                        playout.moving_since = self.now
                     playout.is_held = False
+                    if playout.moving_since is None and playout.clauses:
+                        self._begin_moving(playout)
             case _:
                 pass
 
@@ -332,8 +334,7 @@ class World:
         index, start, length = len(playout.clauses), playout.length, len(voiced.text) * SAMPLES_PER_CHARACTER
         is_still = playout.moving_since is None and not index and not playout.is_held
         if is_still and self._is_client_paced:
-            playout.handed_at = self.now
-            playout.moving_since = max(self.now, *(other.ends_at(self.now) for other in self._playouts))
+            self._begin_moving(playout)
         elif is_still or playout.is_starved:
             playout.played, playout.moving_since = playout.played_at(self.now), self.now
         playout.clauses.append(length)
@@ -342,6 +343,13 @@ class World:
         if playout.is_starved:
             playout.is_starved = False
             self._handle(events.PlayoutFed(voiced.reply_id))
+
+    def _begin_moving(self, playout: SimulatedPlayout) -> None:
+        playout.moving_since = self.now
+        if self._is_client_paced:
+            playout.handed_at = self.now
+            others = (other for other in self._playouts if other is not playout)
+            playout.moving_since = max((other.ends_at(self.now) for other in others), default=self.now)
 
     def _end_sound(self, reply_id: str) -> None:
         """No more of a reply will be voiced."""
