@@ -128,7 +128,7 @@ class Conversation:
             case events.TranscriptFinal() | events.TranscriptFailed():
                 floor.recognized(event)
             case events.CallConnected():
-                floor.connected()
+                floor.presence.connected(floor.now)
             case events.ClientAway():
                 floor.away()
             case events.ClientBack():
@@ -138,7 +138,7 @@ class Conversation:
             case events.SayRequested(text, cause):
                 floor.agenda.say(text, cause)
             case events.EndRequested():
-                floor.end_requested()
+                floor.presence.leave(floor.replying.live)
             case _:
                 self._dispatch_reply(event)
 
@@ -211,11 +211,11 @@ class Conversation:
         floor = self._floor
         if self._is_over:
             return State.ENDING
-        if not floor.is_connected:
+        if not floor.presence.is_connected:
             return State.CONNECTING
-        if floor.is_away:
+        if floor.presence.is_away:
             return State.RECONNECTING
-        if floor.greet_at is not None:
+        if floor.presence.greet_at is not None:
             return State.INITIALIZING
         match floor.replying.stage:
             case Stage.HELD:

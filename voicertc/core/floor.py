@@ -25,12 +25,11 @@ from .items import Item, Items, Modality, Role
 from .listening import Listening
 from .options import ConversationOptions, SessionOptions
 from .outbox import Outbox
+from .presence import Presence
 from .promise import Promise
 from .replies import Cause, Failure, Reply, Stage
 from .replying import Replying
 
-_GREETING_GRACE = 0.25
-"""Seconds after a client has set up its session in which it may say or ask something itself."""
 _WORD_END = 0.2
 """Seconds of speech after a commit that are still the end of the last word, not a new turn."""
 
@@ -53,16 +52,13 @@ class Floor:
         self.listening = Listening(items, out, id_prefix=id_prefix)
         self.replying = Replying(items, out, id_prefix=id_prefix, patience=patience)
         self.agenda = Agenda(max_says=options.max_queued_says)
-        self.is_connected = self.is_away = False
-        self.greet_at: float | None = None
+        self.presence = Presence(greeting_delay=options.greeting_delay)
         self._idleness = Idleness()
         self._options = options
         self._items = items
         self._out = out
         self._doubt = Interruption(options.interruptions)
         self._promise = Promise(self.listening, self.replying, self.agenda, items, options.phrases)
-        self._end_is_due = False
-        self._goodbye_id: str | None = None
 
     def deadlines(self) -> Iterator[tuple[float, Callable[[], None]]]:
         """Yield what is to be done when. Each of these takes its own deadline away, or sets a later one."""
@@ -80,20 +76,14 @@ class Floor:
             yield pending.deadline, self._words_missed
         for reply in self.replying.awaited:
             yield reply.deadline, partial(self._reply_missed, reply)
-        if self.greet_at is not None:
-            yield self.greet_at, self._greet
+        if self.presence.greet_at is not None:
+            yield self.presence.greet_at, self._greet
         if self._promise.deadline is not None:
             yield self._promise.deadline, self._keep_promise
         if (idle_at := self._idleness.deadline(self.session.turn_detection)) is not None:
             yield idle_at, self._time_out
 
     # --- the call -------------------------------------------------------------------------------
-
-    def connected(self) -> None:
-        """Media flows: the greeting may come."""
-        if not self.is_connected:
-            self.is_connected = True
-            self.greet_at = self.now + self._options.greeting_delay
 
     def clock_advanced(self, by: float) -> None:
         """Session time has jumped by so much; those who wait for services wait no less for it.
@@ -105,20 +95,18 @@ class Floor:
         self.listening.shift(by)
         self.replying.shift(by)
         self._promise.shift(by)
-        if self.greet_at is not None:
-            self.greet_at += by
+        self.presence.shift(by)
 
     def session_updated(self, options: SessionOptions) -> None:
         """The session's options are now these; a greeting waits for what their client does next."""
         was, self.session = self.session.turn_detection, options
         if (was is None) is not (options.turn_detection is None):
             self.listen_afresh()  # what was in the air was said under other rules
-        if self.greet_at is not None:
-            self.greet_at = max(self.greet_at, self.now + _GREETING_GRACE)
+        self.presence.set_up(self.now)
 
     def away(self) -> None:
         """Nobody is there to hear: the turn is over, the reply waits, even one that has not begun."""
-        self.is_away = True
+        self.presence.is_away = True
         self.replying.guess.drop()
         self._idleness.interrupted()
         self.listening.is_voice_on = False
@@ -130,15 +118,10 @@ class Floor:
 
     def back(self) -> None:
         """The client is there again."""
-        if self.is_away:
-            self.is_away = False
+        if self.presence.is_away:
+            self.presence.is_away = False
             if not self._doubt.is_held:
                 self.replying.resume(self.now)
-
-    def end_requested(self) -> None:
-        """The agent wants the call to end; if it is saying goodbye, once that has been heard."""
-        self._end_is_due = True
-        self._goodbye_id = self.replying.live.id if self.replying.live else None
 
     def end(self) -> None:
         """It is over: forget everything, be silent."""
@@ -149,13 +132,13 @@ class Floor:
         self.agenda.clear()
 
     def _greet(self) -> None:
-        self.greet_at = None
+        self.presence.greet_at = None
         if self._options.phrases.greeting and not self.session.is_transcription:
             self.agenda.say(self._options.phrases.greeting, Cause.GREETING)
 
     def greet_no_more(self) -> None:
         """Somebody else has the first word."""
-        self.greet_at = None
+        self.presence.greet_at = None
         self.agenda.drop_greeting()
 
     # --- the user's turn ------------------------------------------------------------------------
@@ -230,7 +213,7 @@ class Floor:
     def _may_guess(self) -> bool:
         """Whether the open turn would be answered at once, and nobody could hear of it before its time."""
         is_free = self.replying.is_idle and self.listening.is_settled and self.agenda.asked is None
-        is_up = self.is_connected and not self.is_away and self.greet_at is None and not self._end_is_due
+        is_up = self.presence.is_up and not self.presence.is_leaving
         return is_free and is_up and self.session.output is Modality.AUDIO and self._answers_turns
 
     def turn_end_heard(self, item_id: str) -> None:
@@ -362,8 +345,8 @@ class Floor:
 
         Return whether a word is due at once: what had seemed to be speech was none.
         """
-        is_up = self.is_connected and not self.is_away and self.greet_at is None
-        self._promise.follow(self.now, self.session, is_up=is_up, answers_turns=self._answers_turns)
+        is_up, answers_turns = self.presence.is_up, self._answers_turns
+        self._promise.follow(self.now, self.session, is_up=is_up, answers_turns=answers_turns)
         return self._promise.deadline is not None and self._promise.deadline <= self.now
 
     def _keep_promise(self) -> None:
@@ -373,7 +356,7 @@ class Floor:
 
     def take(self) -> bool:
         """Speak, if the floor is free and there is something to say; return whether the call is to end."""
-        if not self.is_connected or self.is_away or self.greet_at is not None:
+        if not self.presence.is_up:
             return False
         users = self.listening.turn is not None and self.session.turn_detection is not None
         awaits_words = not self.listening.is_settled and not self.session.answers_sound
@@ -394,7 +377,7 @@ class Floor:
             return False
         if not self._promise.is_tool_at_work:
             self._idleness.floor_is_free(self.now)
-        return self._end_is_due
+        return self.presence.is_leaving
 
     def _time_out(self) -> None:
         """Nobody has said anything for too long: the agent may."""
@@ -419,7 +402,7 @@ class Floor:
 
     def _resume(self) -> None:
         """It was no claim: the reply goes on where it was silenced."""
-        if self._doubt.forget() and not self.is_away:
+        if self._doubt.forget() and not self.presence.is_away:
             self.replying.resume(self.now)
 
     def _disclaim(self, turn: Turn) -> None:
@@ -446,7 +429,7 @@ class Floor:
     def _reopen_turn(self) -> None:
         """The user went on before the reply was audible: what they said before still wants an answer."""
         if reply := self.replying.withdraw("turn_detected"):
-            self._take_back_goodbye(reply)
+            self.presence.stay(reply)
             self.agenda.put_back(reply.request)
 
     def silence(self, reason: str) -> None:
@@ -457,12 +440,7 @@ class Floor:
         self._announce_speech()
         reply = self.replying.cancel(reason)
         if reply and reason == "turn_detected":
-            self._take_back_goodbye(reply)
-
-    def _take_back_goodbye(self, reply: Reply) -> None:
-        """A goodbye that the user cut short is none."""
-        if reply.id == self._goodbye_id:
-            self._end_is_due = False
+            self.presence.stay(reply)
 
     def _announce_speech(self) -> None:
         """Nothing is audible any more, so that the user speaks is no secret."""
