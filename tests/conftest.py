@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import tempfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -25,6 +26,16 @@ def speech_dir() -> Path:
     if not (path / "manifest.json").is_file():
         pytest.skip(f"no speech clips in {path}: set VOICERTC_TEST_SPEECH to the directory that holds them")
     return path
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_temporary_directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Temporary files, also of child processes, go where pytest clears up: crashed sessions leave some."""
+    path = str(tmp_path_factory.mktemp("temporary"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", path)
+        patch.setattr(tempfile, "tempdir", path)
+        yield
 
 
 @pytest.fixture

@@ -151,7 +151,7 @@ class TestServing:
             "  thinking  kitchen:agent (your agent)",
             "  speaking  openai-speech gpt-4o-mini-tts at http://127.0.0.1:9/v1",
             "  Choose another engine for any of them:",
-            "  --set stt.engine=… llm.engine=… tts.engine=…, or an agent of yours with --agent module:name",
+            "  --set stt.engine=… llm.engine=… tts.engine=… agent.engine=…, or --agent module:name, your own",
         ]
         assert (code, "Traceback" in server.errors()) == (0, False)
         assert seconds < 3

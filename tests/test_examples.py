@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import tomllib
@@ -11,14 +12,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from voicertc.agents.base import as_agent
-from voicertc.providers.base import VoiceRequest
+from voicertc.providers.base import RecognitionRequest, VoiceRequest
 from voicertc.services import Service, ServiceSet
 from voicertc.settings import Settings
+from voicertc.testing.contracts.sounds import audio, hear
 from voicertc.testing.contracts.text_to_speech import speak
-from voicertc.testing.fakes import ScriptedAgent
+from voicertc.testing.contracts.turns import final_of
 
-PACKAGE = Path(__file__).resolve().parent.parent / "examples" / "provider_package"
+REPOSITORY = Path(__file__).resolve().parent.parent
+PACKAGE = REPOSITORY / "examples" / "provider_package"
+MODULES = ("loudness_ear", "parrot_model", "tone_voice")
 
 
 @pytest.fixture
@@ -34,10 +37,21 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
         for group, names in project["entry-points"].items()
     )
     (info / "entry_points.txt").write_text(points)
-    (tmp_path / "tone_voice.py").symlink_to(PACKAGE / "tone_voice.py")
+    for module in MODULES:
+        (tmp_path / f"{module}.py").symlink_to(PACKAGE / f"{module}.py")
     monkeypatch.syspath_prepend(str(tmp_path))
     yield
-    sys.modules.pop("tone_voice", None)
+    for module in MODULES:
+        sys.modules.pop(module, None)
+
+
+def test_the_code_of_the_guide_is_that_of_the_package() -> None:
+    guide = (REPOSITORY / "docs" / "providers.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```(?:python|toml)\n(.*?)```", guide, re.DOTALL)
+    files = [path.read_text(encoding="utf-8") for path in PACKAGE.iterdir() if path.is_file()]
+    assert len(blocks) == 4
+    for block in blocks:
+        assert any(block in text for text in files), block
 
 
 def test_a_provider_package_passes_its_contract() -> None:
@@ -52,16 +66,23 @@ def test_a_provider_package_passes_its_contract() -> None:
 
 
 @pytest.mark.usefixtures("installed")
-async def test_a_provider_package_is_chosen_by_its_name() -> None:
-    settings = Settings.load(environ={"VOICERTC_TTS": "tones", "VOICERTC_STT": "openai-file"})
-    services = ServiceSet(settings, as_agent(ScriptedAgent(lambda text: text)))
+async def test_a_provider_package_is_chosen_by_its_names() -> None:
+    names = {"VOICERTC_STT": "loudness", "VOICERTC_LLM": "parrot", "VOICERTC_TTS": "tones"}
+    services = ServiceSet(Settings.load(environ=names))
     try:
-        voice = (await services.start()).voice
-        assert services.lines[2] == Service("speaking", "tones (voicertc-tones 1.0)")
+        started = await services.start()
+        assert services.lines == (
+            Service("hearing", "loudness (voicertc-tones 1.0)"),
+            Service("thinking", "parrot (voicertc-tones 1.0)"),
+            Service("speaking", "tones (voicertc-tones 1.0)"),
+        )
+        voice = started.voice
         chunks = await speak(voice, "Two words.", VoiceRequest(speed=1.5))
         assert [mark.text_start for chunk in chunks for mark in chunk.marks] == [0, 4]
         assert np.abs(chunks[0].samples.astype(int)).max() > 5_000
         assert chunks[-1].used is not None
         assert chunks[-1].used.provider == voice.name == "tones"
+        heard = await hear(started.recognizer, audio(np.full(16_000, 5_000, np.int16)), RecognitionRequest())
+        assert final_of(heard).text == "That was loud."
     finally:
         await services.close()

@@ -21,7 +21,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "audio": FLOOR_1,
     "wire": CORE_VALUES | {"errors"},
     "providers": CORE_VALUES | FLOOR_1 | {"audio"},
-    "agents": CORE_VALUES | FLOOR_1 | {"languages", "providers.base", "providers.plan_b"},
+    "agents": CORE_VALUES | FLOOR_1 | {"languages", "providers.base", "providers.checks", "providers.plan_b"},
     "rtc": FLOOR_1 | {"audio", "addresses"},
     "session": FLOOR_1 | {"core", "audio", "languages", "providers", "agents"},
     "settings": FLOOR_1

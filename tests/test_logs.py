@@ -107,6 +107,18 @@ def test_spoken_words_show_at_debug_only_on_debug_lines() -> None:
 
 
 @pytest.mark.parametrize("format_", ["text", "json"])
+def test_user_and_password_of_an_address_are_masked(format_: str) -> None:
+    stream = written(LoggingOptions(format=format_))  # type: ignore[arg-type]  # parametrized
+    logging.getLogger("httpx2").warning('POST http://me:hunter2@127.0.0.1:9/v1/chat "200 OK"')
+    logs.event(log, logging.INFO, "seen", url="https://hunter2@proxy.test:3128", mail="me@example.test")
+    text = stream.getvalue()
+    assert "hunter2" not in text
+    assert "http://***@127.0.0.1:9/v1/chat" in text
+    assert "https://***@proxy.test:3128" in text
+    assert "me@example.test" in text
+
+
+@pytest.mark.parametrize("format_", ["text", "json"])
 def test_keys_are_masked_wherever_they_appear(format_: str) -> None:
     stream = written(LoggingOptions(format=format_), secrets=("hunter2", "hunter2-long", ""))  # type: ignore[arg-type]  # parametrized
     logs.event(log, logging.INFO, "called", url="https://api/?key=hunter2-long", header="Bearer abc.def")

@@ -362,6 +362,42 @@ voice: x
             {"llm.base_url": "http://h:port/v1"},
             "llm.base_url (flag): 'http://h:port/v1' must be an address like https://api.openai.com/v1",
         ),
+        (
+            {"llm.base_url": "me:sk-planted@h/v1"},
+            "llm.base_url (flag): '***@h/v1' must be an address like https://api.openai.com/v1",
+        ),
+        (
+            {"llm.base_url": "http://me:pass/sk-planted@h/v1"},
+            "llm.base_url (flag): 'http://***@h/v1' must be an address like https://api.openai.com/v1",
+        ),
+        (
+            {"llm.base_url": "http://me:sk-planted@h/v1?api-key=sk-planted"},
+            "llm.base_url (flag): 'http://***@h/v1?***' must end with its path, for each request "
+            "adds its own; a key goes into llm.api_key",
+        ),
+        (
+            {"openai.base_url": "http://h/v1#sk-planted"},
+            "openai.base_url (flag): 'http://h/v1#***' must end with its path, for each request "
+            "adds its own; a key goes into openai.api_key",
+        ),
+        (
+            {"tts.base_url": "http://me:sk-planted@h/v1", "tts.api_key": "sk-planted"},
+            "tts.base_url (flag): 'http://***@h/v1' has a user, and there is tts.api_key: requests can "
+            "carry only one; leave the other out",
+        ),
+        (
+            {"openai.base_url": "http://me:sk-planted@localhost:8080/v1"},
+            "openai.base_url (flag): http://***@localhost:8080/v1 is this very server, which would call "
+            "itself; name the server that does the work",
+        ),
+        (
+            {"stt.api_key": "[sk-planted]"},
+            "stt.api_key (flag): is one key, no list: leave the brackets out",
+        ),
+        (
+            {"tts.api_key": "sk\nplanted"},
+            "tts.api_key (flag): has a character that no HTTP header can carry",
+        ),
     ],
 )
 def test_a_mistake_is_told_in_plain_words(flags: dict[str, object], expected: str) -> None:

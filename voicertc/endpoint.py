@@ -139,6 +139,7 @@ class Endpoint:
                 if self._given_services is None:
                     work = self._voice_phrases(self._services)
                     self._voicing = asyncio.create_task(work, name="endpoint/phrases")
+                    self._service_set.look()
 
     async def close(self) -> None:
         """End all calls with a goodbye and free everything; may be called twice. There is no way back."""

@@ -41,6 +41,9 @@ _AUDIO = logging.getLogger("voicertc.audio_events")
 _KEY_SHAPED = re.compile(r"\b(?:sk|ek|rk)[-_][A-Za-z0-9_-]{12,}|(?<=Bearer )[A-Za-z0-9._~+/=-]+")
 """OpenAI's secret, ephemeral and restricted keys, and what follows ``Bearer``."""
 
+_USER_INFO = re.compile(r"(?<=://)[^/\s?#\"'@]+(?=@)")
+"""User and password in an address, of a proxy or a base URL: the password may be a key."""
+
 _PLAIN = re.compile(r"[^\s\"'=\\\x00-\x1f\x7f]+")
 
 _bound: ContextVar[Mapping[str, str]] = ContextVar("voicertc_log_fields", default={})  # noqa: B039 (read only)
@@ -144,7 +147,7 @@ class _Lines(logging.Formatter):
     def _masked(self, line: str) -> str:
         for secret in self._secrets:
             line = line.replace(secret, "***")
-        return _KEY_SHAPED.sub("***", line)
+        return _USER_INFO.sub("***", _KEY_SHAPED.sub("***", line))
 
     def _traceback(self, record: logging.LogRecord) -> str | None:
         # ``exc_text`` is not set: it is a cache that other handlers would print unmasked.

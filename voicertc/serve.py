@@ -103,7 +103,7 @@ def _start_up_lines(
     else:
         lines.append("  Choose another engine for any of them:")
     lines.append(
-        "  --set stt.engine=… llm.engine=… tts.engine=…, or an agent of yours with --agent module:name"
+        "  --set stt.engine=… llm.engine=… tts.engine=… agent.engine=…, or --agent module:name, your own"
     )
     if dev:
         lines.append("  --dev: the agent is read anew when its files change, the page at every request")

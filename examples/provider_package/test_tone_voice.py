@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from tone_voice import ToneOptions, ToneVoice
+from tone_voice import ToneOptions, ToneVoice, number
 
 from voicertc.audio.pcm import Samples
+from voicertc.errors import ProviderUnavailable
 from voicertc.testing.contracts.text_to_speech import TextToSpeechContract
 
 
@@ -21,6 +22,8 @@ async def breaks(word: str, speed: float) -> Samples:
 
 
 class TestToneVoice(TextToSpeechContract):
+    entry_point = "tones = tone_voice:make_voice"
+
     @pytest.fixture
     def voice(self) -> ToneVoice:
         return ToneVoice()
@@ -32,3 +35,9 @@ class TestToneVoice(TextToSpeechContract):
     @pytest.fixture
     def broken_voice(self) -> ToneVoice:
         return ToneVoice(play=breaks)
+
+
+@pytest.mark.parametrize("volume", ["0", "1.5", "loud", ""])
+async def test_what_is_no_volume_is_refused_when_it_starts(volume: str) -> None:
+    with pytest.raises(ProviderUnavailable, match="TONES_VOLUME"):
+        await ToneVoice(ToneOptions(volume=number(volume))).start()

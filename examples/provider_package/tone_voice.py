@@ -8,6 +8,8 @@ count of what was used.
 from __future__ import annotations
 
 import asyncio
+import math
+import os
 import re
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
@@ -15,8 +17,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from voicertc.audio.pcm import PLAYOUT_RATE_HZ, Samples
-from voicertc.errors import ProviderCrashed, ProviderTimeout
+from voicertc.errors import ProviderCrashed, ProviderTimeout, ProviderUnavailable
 from voicertc.providers.base import SpeechChunk, TextToSpeech, Used, VoiceRequest, WordMark
+from voicertc.providers.until_closed import UntilClosed
 from voicertc.services import ProviderContext
 
 NAME = "tones"
@@ -30,7 +33,7 @@ class ToneOptions:
     """How the tones are made."""
 
     volume: float = 0.3
-    """Of the largest sample, 0 to 1."""
+    """Of the largest sample, above 0 and at most 1."""
     timeout: float = 2.0
     """Seconds that one word may take; a voice must never let a caller wait for ever."""
 
@@ -43,14 +46,23 @@ class ToneVoice:
     def __init__(self, options: ToneOptions | None = None, *, play: Play | None = None) -> None:
         self._options = options or ToneOptions()
         self._play = play or self._in_a_thread
+        self._until_closed = UntilClosed(NAME)
 
     async def start(self) -> None:
-        """Nothing to load; what cannot work raises ``ProviderUnavailable`` here, with the fix in a line."""
+        """Raise ``ProviderUnavailable``, with the fix in one line, if it cannot work; load what it needs."""
+        if not 0.0 < self._options.volume <= 1.0:
+            fix = "Set TONES_VOLUME to a number above 0 and at most 1."
+            raise ProviderUnavailable("TONES_VOLUME is no volume", provider=NAME, fix=fix)
 
     async def close(self) -> None:
-        """Nothing to free."""
+        """End the clauses that are being spoken; there is nothing else to free."""
+        self._until_closed.close()
 
-    async def synthesize(self, text: str, request: VoiceRequest) -> AsyncGenerator[SpeechChunk, None]:
+    def synthesize(self, text: str, request: VoiceRequest) -> AsyncGenerator[SpeechChunk, None]:
+        """Speak a clause, unless the voice is closed before its end."""
+        return self._until_closed(self._clause(text, request))
+
+    async def _clause(self, text: str, request: VoiceRequest) -> AsyncGenerator[SpeechChunk, None]:
         """Yield a chunk for every word, with its mark; what was used comes with an empty one at the end."""
         n_samples = 0
         for word in re.finditer(r"\S+", text):
@@ -75,13 +87,25 @@ class ToneVoice:
 
 
 def tone(word: str, speed: float, volume: float) -> Samples:
-    """Return a word's sound, ``(n,)`` int16 mono at 24 kHz: 60 ms a character, pitched by the first one."""
-    n = int(min(len(word), 8) * 0.06 * PLAYOUT_RATE_HZ / speed)
+    """Return a word's sound, ``(n,)`` int16 mono at 24 kHz: 70 ms a character, pitched by the first one."""
+    n = int(min(len(word), 8) * 0.07 * PLAYOUT_RATE_HZ / speed)
     pitch_hz = 220 * 2 ** (ord(word[0]) % 24 / 12)
     wave = np.sin(2 * np.pi * pitch_hz * np.arange(n) / PLAYOUT_RATE_HZ) * np.hanning(n)
     return (wave * volume * 32_767).astype(np.int16)
 
 
 def make_voice(context: ProviderContext) -> TextToSpeech:
-    """Make the voice from the operator's settings: the entry point."""
-    return ToneVoice()
+    """Make the voice: the entry point.
+
+    What all voices have in common is in ``context.settings.tts``, and comes with each clause. The server
+    knows no package's own options: they are variables that begin with its name.
+    """
+    return ToneVoice(ToneOptions(volume=number(os.environ.get("TONES_VOLUME", "0.3"))))
+
+
+def number(text: str) -> float:
+    """Return ``text`` as a number, or one that equals none: an entry point raises nothing, ``start`` does."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan

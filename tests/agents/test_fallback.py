@@ -44,6 +44,10 @@ async def answer(agent: Agent) -> list[AgentPiece]:
         ((USAGE, HANGS), ["I am the other."], 2.0),
         (("", 1.0, "", HANGS), ["I am the other."], 2.0),
         ((HANGS,), ["I am the other."], 2.0),
+        ((None,), ["I am the other."], 0.0),
+        ((42,), ["I am the other."], 0.0),
+        (("", b"Hello"), ["I am the other."], 0.0),
+        ((ToolCall("look_up", {"where": "here"}),), ["I am the other."], 0.0),  # type: ignore[arg-type]
     ],
     ids=repr,
 )
@@ -76,6 +80,26 @@ def test_what_was_begun_by_one_is_not_begun_again_by_another(said: AgentPiece) -
     virtual_time.run(main())
 
 
+@pytest.mark.parametrize(
+    ("piece", "mistake"),
+    [
+        (None, "a yielded None; it yields text, ToolCall, CutShort or Usage"),
+        (b"Hello", "a yielded bytes; it yields text, ToolCall, CutShort or Usage"),
+        (Usage(None), "a yielded Usage.input_tokens as None, not int"),  # type: ignore[arg-type]
+    ],
+    ids=repr,
+)
+def test_what_is_no_piece_of_an_answer_is_told_with_who_yielded_it(piece: object, mistake: str) -> None:
+    async def main() -> None:
+        agent = agent_of(Service("a", (0.1, piece)))
+        with pytest.raises(ProviderCrashed) as caught:
+            await answer(agent)
+        assert (caught.value.message, caught.value.provider) == (mistake, "a")
+        assert agent.report().members[0].error == mistake
+
+    virtual_time.run(main())
+
+
 def test_an_interrupted_answer_is_cancelled_and_nobodys_failure() -> None:
     async def main() -> None:
         first, second = Service("a", ("Hello", HANGS), (HANGS,)), Service("b", ("I am the other.",))
@@ -104,7 +128,7 @@ def test_it_introduces_itself_as_its_first_also_if_that_cannot_start() -> None:
         await agent.start()
         assert isinstance(agent, Agent)
         assert (agent.name, agent.grammar, agent.greeting) == ("a", "#JSGF V1.0;", "Good day.")
-        assert (agent.report().stage, agent.report().current) == ("thinking", "b")
+        assert (agent.report().stage, agent.report().current) == ("llm", "b")
         assert await answer(agent) == ["I am the other."]
         await agent.close()
         assert second.n_closed == 1

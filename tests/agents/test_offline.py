@@ -444,8 +444,12 @@ async def test_a_miss_repeats_an_open_question(scene: Scene) -> None:
     assert (await scene.hears("one minute")).startswith("Okay, your one minute timer")
 
 
+WORD = re.compile(r"[a-zA-Z]{3}")
+"""What every command has."""
+
+
 @settings(deadline=None, max_examples=60)
-@given(texts=st.lists(st.text(max_size=30), max_size=4))
+@given(texts=st.lists(st.text(max_size=30).filter(lambda text: not WORD.search(text)), max_size=4))
 async def test_no_text_makes_it_fail_or_act(texts: list[str]) -> None:
     scene = Scene()
     for text in texts:

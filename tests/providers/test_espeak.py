@@ -48,6 +48,8 @@ async def started(voice: EspeakVoice) -> AsyncGenerator[EspeakVoice, None]:
 
 
 class TestContract(TextToSpeechContract):
+    entry_point = "espeak = voicertc.services.makers:_espeak"
+
     @pytest.fixture
     async def voice(self) -> AsyncGenerator[EspeakVoice, None]:
         async with started(EspeakVoice(EspeakOptions(pool=PATIENT))) as voice:

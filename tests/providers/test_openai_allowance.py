@@ -13,9 +13,11 @@ from voicertc.providers.base import TextToSpeech, VoiceRequest
 from voicertc.providers.openai_access import OpenAIOptions
 from voicertc.providers.openai_client import OpenAIClient
 from voicertc.providers.openai_tts import OpenAITextToSpeech, OpenAITextToSpeechOptions
+from voicertc.providers.plan_b.blame import NotDescribed
 from voicertc.providers.plan_b.member import Member, Probe
 from voicertc.providers.plan_b.probes import ProbeOptions
 from voicertc.providers.plan_b.tts import FallbackTextToSpeech
+from voicertc.providers.secret import Secret
 from voicertc.testing.fake_openai import FakeOpenAI, Refuse, Scenario
 
 from .openai_stages import LIMIT, client_of
@@ -177,20 +179,31 @@ async def test_a_probe_brings_a_voice_back() -> None:
             assert await say(voice) > 7
 
 
-@pytest.mark.parametrize("name", ["gpt-6-luna", "a model that the server does not describe"])
-async def test_a_compatible_server_is_there_if_it_answers(name: str) -> None:
+async def test_a_server_that_describes_the_model_is_there() -> None:
     async with FakeOpenAI() as fake:
         client = client_of(fake)
         client.acquire("openai-chat")
-        await client.probe(name, "openai-chat")
+        await client.probe("gpt-6-luna", "openai-chat")
         assert len(fake.requests_to("models")) == 1
+        await client.release()
+
+
+@pytest.mark.parametrize("status", [403, 404, 405])
+async def test_a_compatible_server_that_does_not_describe_the_model_is_told_from_both(status: int) -> None:
+    async with FakeOpenAI(Scenario(faults={"models": [Refuse(status)]})) as fake:
+        client = client_of(fake)
+        client.acquire("openai-chat")
+        with pytest.raises(NotDescribed) as caught:
+            await client.probe("gpt-6-luna", "openai-chat")
+        assert caught.value.message.startswith(f"/v1/models/gpt-6-luna is answered with HTTP {status};")
         await client.release()
 
 
 async def test_a_probe_with_a_wrong_key_fails() -> None:
     async with FakeOpenAI() as fake:
-        client = client_of(fake, api_key=None)
-        client.acquire("openai-chat")
-        with pytest.raises(ProviderUnavailable, match="refused the API key"):
-            await client.probe("gpt-6-luna", "openai-chat")
-        await client.release()
+        for key, said in ((None, "none is set"), (Secret("sk-wrong"), "refused the API key")):
+            client = client_of(fake, api_key=key)
+            client.acquire("openai-chat")
+            with pytest.raises(ProviderUnavailable, match=said):
+                await client.probe("gpt-6-luna", "openai-chat")
+            await client.release()

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from voicertc.core.items import Role
-from voicertc.errors import ProviderBusy, ProviderCrashed, ProviderError, ProviderUnavailable
+from voicertc.errors import ProviderBusy, ProviderCrashed, ProviderError
 from voicertc.providers.base import AnswerRequest, Message
 from voicertc.providers.openai_chat import OpenAIChat, OpenAIChatOptions
 from voicertc.providers.openai_client import OpenAIClient, OpenAIOptions
+from voicertc.providers.plan_b.blame import NoCredit, Refused
 from voicertc.providers.secret import Secret
 from voicertc.testing.fake_openai import Cut, FailInside, FakeOpenAI, Fault, Refuse, Scenario, Send
 
@@ -180,7 +181,7 @@ async def test_what_says_nothing_is_passed_over() -> None:
         (Cut(after=2), ProviderCrashed, "connection"),
         (FailInside(after=2), ProviderCrashed, "The model failed."),
         (FailInside(after=0, code="rate_limit_exceeded"), ProviderBusy, "rate_limit_exceeded"),
-        (FailInside(after=0, code="insufficient_quota"), ProviderUnavailable, "no credit"),
+        (FailInside(after=0, code="insufficient_quota"), NoCredit, "no credit"),
         (Send(words("Half"), "text/event-stream"), ProviderCrashed, "in the middle"),
         (Send(b"", "text/event-stream"), ProviderCrashed, "in the middle"),
         (Send(words("", "stop"), "text/event-stream"), ProviderCrashed, "without words"),
@@ -196,7 +197,7 @@ async def test_what_says_nothing_is_passed_over() -> None:
         ),
         (Send(event({"error": "boom"}), "text/event-stream"), ProviderCrashed, "boom"),
         (Refuse(400, "context_length_exceeded", "too long"), ProviderError, "too long"),
-        (Refuse(401, "invalid_api_key"), ProviderUnavailable, "API key"),
+        (Refuse(401, "invalid_api_key"), Refused, "API key"),
     ],
     ids=lambda value: str(value)[:60],
 )

@@ -77,12 +77,14 @@ class OpenAIContract(LanguageModelContract):
 
 
 class TestOpenAIChat(OpenAIContract):
+    entry_point = "openai-chat = voicertc.services.makers:_openai_chat"
     kind = OpenAIChat
     options = OpenAIChatOptions
     endpoint = "chat"
 
 
 class TestOpenAIResponses(OpenAIContract):
+    entry_point = "openai-responses = voicertc.services.makers:_openai_responses"
     kind = OpenAIResponses
     options = OpenAIResponsesOptions
     endpoint = "responses"

@@ -15,6 +15,7 @@ from voicertc.providers.openai_client import OpenAIClient
 from voicertc.providers.openai_fields import OptionalFields, least_effort
 from voicertc.providers.openai_models import SHUTDOWNS
 from voicertc.providers.patience import Patience
+from voicertc.providers.plan_b.blame import NoCredit, Refused
 from voicertc.providers.secret import Secret
 from voicertc.testing.fake_openai import Cut, FakeOpenAI, Fault, Refuse, Scenario, Send, Stall, spoken
 
@@ -89,11 +90,11 @@ async def test_a_second_failure_is_an_error(fault: Fault, expected: type[Provide
     ("fault", "expected"),
     [
         (Refuse(429, "rate_limit_exceeded", headers={"retry-after": "2"}), ProviderBusy),
-        (Refuse(429, "insufficient_quota"), ProviderUnavailable),
+        (Refuse(429, "insufficient_quota"), NoCredit),
         (Refuse(500, headers={"x-should-retry": "false"}), ProviderCrashed),
         (Refuse(400, "invalid_value"), ProviderError),
-        (Refuse(403), ProviderUnavailable),
-        (Refuse(404, "model_not_found"), ProviderUnavailable),
+        (Refuse(403), Refused),
+        (Refuse(404, "model_not_found"), Refused),
         (Cut(after=2), ProviderCrashed),
     ],
     ids=str,
@@ -180,7 +181,7 @@ async def test_nobody_listening_is_a_crash() -> None:
         gone = fake.base_url
     client = OpenAIClient(OpenAIOptions(base_url=gone))
     client.acquire("openai-speech")
-    with pytest.raises(ProviderCrashed, match="ConnectionRefusedError"):
+    with pytest.raises(ProviderCrashed, match=r"server 127.0.0.1:\d+ refuses connections; is it running"):
         await speech(client)
     await client.release()
 
@@ -327,6 +328,15 @@ async def test_openai_without_a_key_is_known_at_the_start() -> None:
 )
 def test_openai_is_known_by_its_host(base_url: str, is_openai: bool) -> None:
     assert OpenAIOptions(base_url=base_url).is_openai is is_openai
+
+
+@pytest.mark.parametrize(
+    "base_url", ["http://me:sk-planted@h/v1?x", "http://h/v1#sk-planted", "me:sk-planted@h"]
+)
+def test_a_base_url_that_may_hold_a_key_is_refused_without_it(base_url: str) -> None:
+    with pytest.raises(ValueError, match="base_url") as caught:
+        OpenAIOptions(base_url=base_url)
+    assert "planted" not in str(caught.value)
 
 
 @pytest.mark.parametrize("base_url", ["", "localhost:8000", "ftp://host/v1", "http:///v1"])

@@ -17,6 +17,7 @@ from voicertc.providers.openai_errors import (
     quote,
     translate,
 )
+from voicertc.providers.plan_b.blame import NoCredit, Refused
 
 REQUEST = httpx2.Request("POST", "https://api.openai.com/v1/chat/completions")
 KEY = "sk-proj-abcDEF123_456"
@@ -31,10 +32,10 @@ OPENAI: dict[type[Exception], type[ProviderError]] = {
     openai.APITimeoutError: ProviderTimeout,
     openai.APIResponseValidationError: ProviderCrashed,
     openai.BadRequestError: ProviderError,
-    openai.AuthenticationError: ProviderUnavailable,
-    openai.OAuthError: ProviderUnavailable,
-    openai.PermissionDeniedError: ProviderUnavailable,
-    openai.NotFoundError: ProviderUnavailable,
+    openai.AuthenticationError: Refused,
+    openai.OAuthError: Refused,
+    openai.PermissionDeniedError: Refused,
+    openai.NotFoundError: Refused,
     openai.ConflictError: ProviderError,
     openai.UnprocessableEntityError: ProviderError,
     openai.RateLimitError: ProviderBusy,
@@ -153,10 +154,10 @@ def refused(
             None,
         ),
         (refused(500, x_should_retry="false"), ProviderCrashed, None),
-        (refused(429, "insufficient_quota"), ProviderUnavailable, None),
-        (refused(429, "credit_balance_exhausted"), ProviderUnavailable, None),
-        (refused(401, "invalid_api_key"), ProviderUnavailable, None),
-        (refused(404, "model_not_found"), ProviderUnavailable, None),
+        (refused(429, "insufficient_quota"), NoCredit, None),
+        (refused(429, "credit_balance_exhausted"), NoCredit, None),
+        (refused(401, "invalid_api_key"), Refused, None),
+        (refused(404, "model_not_found"), Refused, None),
         (refused(400, "invalid_value"), ProviderError, None),
     ],
 )
@@ -185,6 +186,40 @@ def test_what_the_operator_has_to_do_is_said() -> None:
     )
 
 
+def fix_of(error: Exception, *, key: str | None = None) -> tuple[str, str]:
+    told = translate(error, provider="openai", key=key).error
+    assert isinstance(told, ProviderUnavailable)
+    return told.message, told.fix
+
+
+def test_a_key_that_is_missing_is_told_from_one_that_is_wrong() -> None:
+    assert fix_of(refused(401), key="") == (
+        "openai wants an API key, and none is set (HTTP 401)",
+        "Set OPENAI_API_KEY, or <stage>.api_key where the stage has a base_url of its own.",
+    )
+    assert fix_of(refused(401), key=KEY)[0] == "openai refused the API key (HTTP 401)"
+
+
+def test_a_key_with_too_few_scopes_is_none_that_is_wrong() -> None:
+    error = refused(401, message="You have insufficient permissions. Missing scopes: api.model.read.")
+    assert fix_of(error, key=KEY)[0] == "openai does not permit this (HTTP 401)"
+
+
+def test_what_is_not_there_is_named_by_its_path() -> None:
+    nothing = openai.NotFoundError(
+        "Error code: 404", response=httpx2.Response(404, request=REQUEST), body=None
+    )
+    assert fix_of(nothing) == (
+        "openai does not know what was asked for at /v1/chat/completions (HTTP 404)",
+        "Check the model's name and the base URL, which usually ends in /v1.",
+    )
+    assert fix_of(refused(404, "model_not_found", "no such model")) == (
+        "openai does not know what was asked for at /v1/chat/completions "
+        "(HTTP 404 model_not_found: no such model)",
+        "Check the model's name.",
+    )
+
+
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 422, 429, 500, 503])
 def test_no_message_repeats_a_key(status: int) -> None:
     said = f"Incorrect API key provided: {KEY}, not Bearer {KEY} or sk-otherKEY99"
@@ -208,7 +243,7 @@ def test_a_service_is_quoted_on_one_short_line() -> None:
 @pytest.mark.parametrize(
     ("body", "expected"),
     [
-        ({"code": "insufficient_quota", "message": "m"}, ProviderUnavailable),
+        ({"code": "insufficient_quota", "message": "m"}, NoCredit),
         ({"code": "rate_limit_exceeded", "message": "m"}, ProviderBusy),
         ({"type": "overloaded_error", "message": "m"}, ProviderBusy),
         ({"code": None, "message": "it broke"}, ProviderCrashed),

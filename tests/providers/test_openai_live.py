@@ -122,6 +122,7 @@ def transcript(samples: Samples) -> str:
 
 
 class TestContract(SpeechToTextContract):
+    entry_point = "openai-live = voicertc.services.makers:_openai_live"
     holds_a_connection = True
     at_once = 4
 

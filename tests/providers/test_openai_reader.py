@@ -27,6 +27,7 @@ from voicertc.providers.openai_reader import READER_PROMPT, OpenAIReaderOptions,
 from voicertc.providers.openai_reader_fidelity import drift, has_left_the_text
 from voicertc.providers.openai_socket import SocketTimes
 from voicertc.providers.openai_tts import MAX_CHUNK
+from voicertc.providers.plan_b.blame import NoCredit
 from voicertc.providers.secret import Secret
 from voicertc.testing.contracts.rules import assert_tells_no_key
 from voicertc.testing.contracts.text_to_speech import LONG_TEXT, TextToSpeechContract, speak
@@ -103,6 +104,7 @@ async def settled(voice: OpenAIReaderVoice) -> None:
 
 
 class TestContract(TextToSpeechContract):
+    entry_point = "openai-reader = voicertc.services.makers:_openai_reader"
     gives_marks = False
     at_once = 4
     first_chunk_ms = 40
@@ -393,9 +395,9 @@ async def test_a_long_text_is_read_to_its_end_at_any_speed(speed: float) -> None
     ("fault", "kind"),
     [
         (FailTurn(), ProviderCrashed),
-        (FailTurn(code="insufficient_quota"), ProviderUnavailable),
+        (FailTurn(code="insufficient_quota"), NoCredit),
         (FailTurn(code="rate_limit_exceeded"), ProviderBusy),
-        (FailInside(after=1, code="insufficient_quota"), ProviderUnavailable),
+        (FailInside(after=1, code="insufficient_quota"), NoCredit),
         (Stall(), ProviderTimeout),
         (Stall(after=1), ProviderTimeout),
         (Stall(after=8), ProviderTimeout),

@@ -19,6 +19,7 @@ from voicertc.errors import ProviderBusy, ProviderCrashed, ProviderError, Provid
 from voicertc.providers.base import AnsweredCall, AnswerPiece, AnswerRequest, Message
 from voicertc.providers.openai_client import OpenAIClient, OpenAIOptions
 from voicertc.providers.openai_responses import OpenAIResponses, OpenAIResponsesOptions
+from voicertc.providers.plan_b.blame import NoCredit, Refused
 from voicertc.providers.secret import Secret
 from voicertc.testing.fake_openai import (
     Calls,
@@ -417,12 +418,12 @@ async def test_an_answer_cut_for_a_reason_we_do_not_know_is_an_answer() -> None:
     ("fault", "expected", "said", "n_sent"),
     [
         (Refuse(400, "context_length_exceeded", "too long"), ProviderError, "too long", 1),
-        (Refuse(401, "invalid_api_key"), ProviderUnavailable, "refused the API key", 1),
-        (Refuse(403, "unsupported_country_region_territory"), ProviderUnavailable, "does not permit", 1),
-        (Refuse(404, "model_not_found", "no such model"), ProviderUnavailable, "no such model", 1),
+        (Refuse(401, "invalid_api_key"), Refused, "refused the API key", 1),
+        (Refuse(403, "unsupported_country_region_territory"), Refused, "does not permit", 1),
+        (Refuse(404, "model_not_found", "no such model"), Refused, "no such model", 1),
         (Refuse(429, "rate_limit_exceeded"), ProviderBusy, "429", 2),
         (Refuse(429, "rate_limit_exceeded", headers={"retry-after": "7"}), ProviderBusy, "429", 1),
-        (Refuse(429, "insufficient_quota"), ProviderUnavailable, "no credit", 1),
+        (Refuse(429, "insufficient_quota"), NoCredit, "no credit", 1),
         (Refuse(500), ProviderCrashed, "HTTP 500", 2),
         (Cut(), ProviderCrashed, "connection", 2),
         (Cut(after=2), ProviderCrashed, "connection", 1),
@@ -430,7 +431,7 @@ async def test_an_answer_cut_for_a_reason_we_do_not_know_is_an_answer() -> None:
         (FailInside(2, as_response=True), ProviderCrashed, "The model failed", 1),
         (FailInside(0, "rate_limit_exceeded"), ProviderBusy, "rate_limit_exceeded", 1),
         (FailInside(0, "rate_limit_exceeded", as_response=True), ProviderBusy, "rate_limit_exceeded", 1),
-        (FailInside(0, "insufficient_quota"), ProviderUnavailable, "no credit", 1),
+        (FailInside(0, "insufficient_quota"), NoCredit, "no credit", 1),
         (Send(b"", "text/event-stream"), ProviderCrashed, "in the middle", 1),
         (body(text("Half")), ProviderCrashed, "in the middle", 1),
         (body(ended()), ProviderCrashed, r"without words \(completed\)", 1),
@@ -483,7 +484,7 @@ async def test_a_server_that_is_not_there_is_a_crash() -> None:
         gone = fake.base_url
     model = OpenAIResponses(OpenAIResponsesOptions(), OpenAIClient(OpenAIOptions(base_url=gone)))
     await model.start()
-    with pytest.raises(ProviderCrashed, match="ConnectionRefusedError"):
+    with pytest.raises(ProviderCrashed, match="refuses connections"):
         await answered(model)
     await model.close()
 

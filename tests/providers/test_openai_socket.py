@@ -18,6 +18,7 @@ from voicertc.providers.openai_access import OpenAIOptions
 from voicertc.providers.openai_events import count, nested, word
 from voicertc.providers.openai_socket import SocketTimes, socket_url
 from voicertc.providers.openai_socket_errors import SessionRefused, closed_socket, realtime_error
+from voicertc.providers.plan_b.blame import NoCredit, Refused
 from voicertc.providers.secret import Secret
 from voicertc.testing.contracts.rules import assert_tells_no_key
 from voicertc.testing.fake_openai import (
@@ -111,9 +112,9 @@ async def test_a_wrong_key_is_told_and_not_repeated(caplog: pytest.LogCaptureFix
 @pytest.mark.parametrize(
     ("status", "kind"),
     [
-        (401, ProviderUnavailable),
-        (403, ProviderUnavailable),
-        (404, ProviderUnavailable),
+        (401, Refused),
+        (403, Refused),
+        (404, Refused),
         (429, ProviderBusy),
         (500, ProviderCrashed),
         (503, ProviderBusy),
@@ -149,8 +150,8 @@ async def test_a_refused_handshake_means_what_it_means_for_a_request(
         (SendFrame(after=1, frame=b"\0"), ProviderCrashed),
         (CloseSocket(after=1, code=1011), ProviderCrashed),
         (CloseSocket(after=1, code=4000), SessionRefused),
-        (CloseSocket(after=0, code=3000), ProviderUnavailable),
-        (FailInside(after=1, code="insufficient_quota"), ProviderUnavailable),
+        (CloseSocket(after=0, code=3000), Refused),
+        (FailInside(after=1, code="insufficient_quota"), NoCredit),
         (FailInside(after=1, code="rate_limit_exceeded"), ProviderBusy),
         (FailInside(after=1), ProviderCrashed),
     ],
@@ -227,7 +228,7 @@ async def test_a_server_without_tls() -> None:
         (SendFrame(after=3, frame=b"sound"), ProviderCrashed, "bytes"),
         (CloseSocket(after=3, code=1011), ProviderCrashed, "1011"),
         (CloseSocket(after=3, code=1013), ProviderBusy, "1013"),
-        (CloseSocket(after=3, code=3000), ProviderUnavailable, "key"),
+        (CloseSocket(after=3, code=3000), Refused, "key"),
     ],
 )
 async def test_an_open_socket_is_lost_once_and_its_owner_told_why(
@@ -357,8 +358,8 @@ async def test_a_bug_in_whoever_listens_ends_the_socket_and_shows(caplog: pytest
 @pytest.mark.parametrize(
     ("code", "kind"),
     [
-        ("invalid_api_key", ProviderUnavailable),
-        ("insufficient_quota", ProviderUnavailable),
+        ("invalid_api_key", Refused),
+        ("insufficient_quota", NoCredit),
         ("model_not_found", ProviderUnavailable),
         ("forbidden", ProviderUnavailable),
         ("rate_limit_exceeded", ProviderBusy),

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from voicertc.audio.pcm import HEARING_RATE_HZ, PcmFrame, Samples
-from voicertc.errors import ProviderBusy, ProviderCrashed, ProviderError, ProviderUnavailable
+from voicertc.errors import ProviderBusy, ProviderCrashed, ProviderError
 from voicertc.providers.base import Final, HeardPiece, RecognitionRequest, SpeechToText, Used
 from voicertc.providers.openai_stt import OpenAISpeechToText, OpenAISpeechToTextOptions
+from voicertc.providers.plan_b.blame import Refused
 from voicertc.testing.contracts.sounds import audio, endless_audio, hear
 from voicertc.testing.contracts.speech_to_text import SpeechToTextContract
 from voicertc.testing.fake_openai import Cut, FakeOpenAI, Fault, Refuse, Scenario, Send, Stall, spoken
@@ -38,6 +39,7 @@ async def said(
 
 
 class TestContract(SpeechToTextContract):
+    entry_point = "openai-file = voicertc.services.makers:_openai_file"
     gives_interims = False
     at_once = 4
 
@@ -168,8 +170,8 @@ async def test_a_server_that_does_not_know_a_field_is_asked_without_it() -> None
         (Send(b"not json", "application/json"), ProviderCrashed),
         (Send(b"<html>hello</html>", "text/html"), ProviderCrashed),
         (Send(b"", "application/json"), ProviderCrashed),
-        (Refuse(401, "invalid_api_key"), ProviderUnavailable),
-        (Refuse(404, "model_not_found"), ProviderUnavailable),
+        (Refuse(401, "invalid_api_key"), Refused),
+        (Refuse(404, "model_not_found"), Refused),
         (Refuse(400, "audio_too_short"), ProviderError),
     ],
     ids=str,

@@ -38,6 +38,7 @@ def joined(chunks: list[SpeechChunk]) -> Samples:
 
 
 class TestContract(TextToSpeechContract):
+    entry_point = "openai-speech = voicertc.services.makers:_openai_speech"
     gives_marks = False
     at_once = 4
     first_chunk_ms = 40

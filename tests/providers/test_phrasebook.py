@@ -68,6 +68,7 @@ class ChunkVoice(FakeVoice):
 
 
 class TestContract(TextToSpeechContract):
+    entry_point = None
     obeys_speed = False
     gives_packets = True
 
@@ -91,6 +92,11 @@ class TestContract(TextToSpeechContract):
         for _ in range(10):  # the loop closes generators that nobody closed, in its own time
             await asyncio.sleep(0)
         assert voice.voice.n_open == 0
+
+    async def test_closing_twice_is_harmless_and_ends_what_is_being_said(self, voice: TextToSpeech) -> None:
+        """It ends nothing: what it knows needs no voice, and the voice behind it is closed by its owner."""
+        await voice.close()
+        await voice.close()
 
 
 class TestContractOfKnownPhrases(TestContract):
@@ -295,6 +301,19 @@ async def test_an_apology_is_said_in_any_voice_there_is() -> None:
     assert total(said) == total(known)
     with pytest.raises(ProviderCrashed):
         await pieces_of(Phrasebook(), gone, VoiceRequest("otto"))
+
+
+async def test_an_apology_is_said_in_any_voice_also_if_its_own_has_a_bug(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    book = Phrasebook()
+    known = await pieces_of(book, FakeVoice(first_audio=0.0), VoiceRequest("anna"))
+    buggy = ChunkVoice(error=KeyError("a bug"))
+    assert total(await pieces_of(book, buggy, VoiceRequest("otto"))) == total(known)
+    (record,) = caplog.records
+    assert (record.message, record.levelname) == ("said_in_another_voice", "WARNING")
+    assert record.voicertc_fields == {"provider": "fake-voice", "reason": "KeyError"}  # type: ignore[attr-defined]  # see logs.event
+    assert record.exc_info is not None
 
 
 async def test_what_broke_off_in_the_middle_is_not_begun_anew_in_another_voice() -> None:

@@ -67,6 +67,8 @@ def clip(speech_dir: Path, name: str) -> Samples:
 
 
 class TestContract(SpeechToTextContract):
+    entry_point = "pocketsphinx = voicertc.services.makers:_pocketsphinx"
+
     @pytest.fixture
     async def recognizer(self) -> AsyncGenerator[PocketsphinxRecognizer, None]:
         async with started(PocketsphinxRecognizer(PocketsphinxOptions(pool=PATIENT))) as recognizer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import AsyncGenerator
 from datetime import date
@@ -16,6 +17,7 @@ from voicertc.providers.plan_b.stt import FallbackSpeechToText
 from voicertc.providers.plan_b.tts import FallbackTextToSpeech
 from voicertc.services import Services, ServiceSet
 from voicertc.settings import Settings
+from voicertc.testing import virtual_time
 from voicertc.testing.contracts.sounds import audio, hear
 from voicertc.testing.contracts.text_to_speech import speak, total
 from voicertc.testing.fakes import ScriptedAgent
@@ -24,6 +26,7 @@ ELSEWHERE = "http://127.0.0.1:9/v1"
 TODAY = date(2026, 11, 28)
 
 THIRD_PARTY = """
+import asyncio
 import numpy as np
 from voicertc.providers.base import EachTurn, Final, SpeechChunk
 
@@ -48,6 +51,27 @@ class Bells:
 class Cellar(Bells):
     name = "cellar"
     fails_to_start = True
+
+class Stuck(Bells):
+    name = "stuck"
+
+    async def start(self):
+        await asyncio.Event().wait()
+
+    async def close(self):
+        await asyncio.Event().wait()
+
+class Slow(Bells):
+    name = "slow"
+
+    async def start(self):
+        await asyncio.sleep(29.0)
+
+class Late(Bells):
+    name = "late"
+
+    async def start(self):
+        raise TimeoutError
 
 class Ears:
     name = "ears"
@@ -74,6 +98,9 @@ POINTS = """
 [voicertc.tts]
 bells = third_party:Bells
 cellar = third_party:Cellar
+late = third_party:Late
+slow = third_party:Slow
+stuck = third_party:Stuck
 raises = third_party:raises
 something = third_party:returns_something
 gone = third_party:Nobody
@@ -136,6 +163,15 @@ async def test_a_compatible_server_serves_all_three_and_the_order_is_told(
         assert isinstance(services.recognizer, FallbackSpeechToText)
         assert isinstance(services.voice, FallbackTextToSpeech)
     assert logged(caplog, "model_shutdown") == []  # it is not OpenAI that ends it there
+
+
+async def test_user_and_password_of_a_base_url_are_not_told(caplog: pytest.LogCaptureFixture) -> None:
+    started = Started(
+        agent=False, openai_base_url="http://me:sk-planted@127.0.0.1:9/v1", voicertc_tts="openai-speech"
+    )
+    async with started:
+        assert started.lines["speaking"] == "openai-speech gpt-4o-mini-tts at http://***@127.0.0.1:9/v1"
+        assert "planted" not in f"{started.lines} {caplog.text}"
 
 
 async def test_at_openai_the_defaults_outlive_what_is_announced(caplog: pytest.LogCaptureFixture) -> None:
@@ -248,6 +284,7 @@ class TestInstalledProviders:
                 "it has no name, start, close, synthesize",
             ),
             ("cellar", "third_party:Cellar of third-party 2.5 cannot be started (OSError)"),
+            ("late", "third_party:Late of third-party 2.5 cannot be started (TimeoutError)"),
         ],
     )
     async def test_one_that_is_broken_is_left_out_by_name(
@@ -256,13 +293,43 @@ class TestInstalledProviders:
         started = Started(voicertc_stt="ears", voicertc_tts=f"{name},bells")
         async with started as services:
             assert started.lines["speaking"] == (
-                f"{name}{' (third-party 2.5)' if name == 'cellar' else ''} "
+                f"{name}{' (third-party 2.5)' if name in ('cellar', 'late') else ''} "
                 "(not available; the log says why), then bells (third-party 2.5)"
             )
             assert total(await speak(services.voice, "Hello.")) == 2_400
         (told,) = logged(caplog, "provider_left_out")
         assert (told["provider"], told["reason"]) == (name, reason)
-        assert told["fix"] == "Upgrade or remove third-party 2.5; the log has the details."
+        details = "" if name == "something" else "; the log has the details"
+        assert told["fix"] == f"Upgrade or remove third-party 2.5{details}."
+
+    def test_one_that_hangs_is_waited_for_half_a_minute_with_a_line_then_left_out(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        async def main() -> None:
+            started = Started(voicertc_stt="ears", voicertc_tts="stuck,bells")
+            async with started as services:
+                assert asyncio.get_running_loop().time() == 35.0  # 30 to start, and 5 to close
+                assert started.lines["speaking"] == (
+                    "stuck (third-party 2.5) (not available; the log says why), then bells (third-party 2.5)"
+                )
+                assert total(await speak(services.voice, "Hello.")) == 2_400
+
+        virtual_time.run(main())
+        assert logged(caplog, "provider_waited_for") == [
+            {"provider": "stuck", "package": "third-party 2.5", "seconds": 5.0, "at_most": 30.0}
+        ]
+        (told,) = logged(caplog, "provider_left_out")
+        assert told["reason"] == "third_party:Stuck of third-party 2.5 has not started within 30 s"
+        assert told["fix"] == "Upgrade or remove third-party 2.5."
+
+    def test_one_that_takes_its_time_to_start_is_waited_for(self, caplog: pytest.LogCaptureFixture) -> None:
+        async def main() -> None:
+            started = Started(voicertc_stt="ears", voicertc_tts="slow")
+            async with started:
+                assert started.lines["speaking"] == "slow (third-party 2.5)"
+
+        virtual_time.run(main())
+        assert len(logged(caplog, "provider_waited_for")) == 1
 
     async def test_alone_and_broken_it_says_so_when_it_is_used(self) -> None:
         started = Started(voicertc_stt="ears", voicertc_tts="cellar")

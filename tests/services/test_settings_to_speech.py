@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+import asyncio
+from collections.abc import AsyncGenerator, Callable
 from itertools import repeat
 from typing import cast
 
@@ -12,6 +13,7 @@ import pytest
 from voicertc.agents.base import AgentRequest, AgentSession
 from voicertc.audio.pcm import HEARING_RATE_HZ
 from voicertc.core.items import Item, Role
+from voicertc.endpoint import Endpoint
 from voicertc.providers.base import RecognitionRequest
 from voicertc.services import Services, ServiceSet
 from voicertc.settings import Settings
@@ -20,6 +22,8 @@ from voicertc.testing.contracts.text_to_speech import speak, total
 from voicertc.testing.contracts.turns import final_of
 from voicertc.testing.fake_openai import FakeOpenAI, Refuse, Scenario, spoken
 
+LIMIT = 20.0
+"""Seconds after which a test has hung."""
 SPEECH = spoken("What is the time in Oslo?", rate_hz=HEARING_RATE_HZ)
 
 
@@ -59,6 +63,68 @@ async def test_hears_thinks_and_speaks(chosen: Services) -> None:
     chunks = await speak(chosen.voice, "It is noon.")
     assert total(chunks) == len(spoken("It is noon."))
     assert max(int(np.abs(chunk.samples.astype(int)).max(initial=0)) for chunk in chunks) > 1_000
+
+
+@pytest.mark.parametrize("engines", [FIRST, SECOND], ids=["sockets and responses", "files and chat"])
+async def test_a_wrong_key_is_found_before_the_first_call(
+    engines: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    async with FakeOpenAI(Scenario(api_key="the-right-one")) as fake:
+        access = {"OPENAI_BASE_URL": fake.base_url, "OPENAI_API_KEY": "sk-the-wrong-one"}
+        chosen = {**engines, "agent.engine": "openai-realtime"}
+        service_set = ServiceSet(Settings.load(environ=access, flags=chosen))
+        try:
+            await service_set.start()
+            service_set.look()
+            names = {each for names in engines.values() for each in names.split(",")} - {"offline", "espeak"}
+            await until(lambda: failed(caplog) == {*names, "openai-realtime"})
+        finally:
+            await service_set.close()
+    told = [record.voicertc_fields for record in caplog.records if record.message == "provider_failed"]  # type: ignore[attr-defined]
+    assert {each["fix"] for each in told} == {"Set a valid API key (OPENAI_API_KEY)."}
+    assert {each["stage"] for each in told} == {"stt", "llm", "tts", "speech"}
+    assert "wrong-one" not in caplog.text
+
+
+async def until(happened: Callable[[], bool]) -> None:
+    """Wait for something that nobody tells, like a line in the log."""
+    async with asyncio.timeout(LIMIT):
+        while not happened():  # noqa: ASYNC110 (the log tells nobody)
+            await asyncio.sleep(0.01)
+
+
+def failed(caplog: pytest.LogCaptureFixture) -> set[str]:
+    """Return who has been told to have failed."""
+    return {
+        record.voicertc_fields["provider"]  # type: ignore[attr-defined]
+        for record in caplog.records
+        if record.message == "provider_failed"
+    }
+
+
+async def test_with_the_right_key_nothing_is_told_and_nobody_waits(caplog: pytest.LogCaptureFixture) -> None:
+    async with FakeOpenAI(Scenario()) as fake:
+        service_set = ServiceSet(settings(fake, FIRST))
+        try:
+            await service_set.start()
+            service_set.look()
+            assert not fake.requests
+            async with asyncio.timeout(LIMIT):
+                await fake.until(lambda: len(fake.sockets) == 2 and len(fake.requests_to("models")) == 2)
+                await fake.until(lambda: not any(socket.is_open for socket in fake.sockets))
+        finally:
+            await service_set.close()
+    assert failed(caplog) == set()
+
+
+async def test_a_server_that_starts_looks_at_its_services_unasked(caplog: pytest.LogCaptureFixture) -> None:
+    async with FakeOpenAI(Scenario(faults={"models": repeat(Refuse(401))})) as fake:
+        endpoint = Endpoint(settings(fake, {**SECOND, "tts": "espeak"}))
+        try:
+            await endpoint.start()
+            await until(lambda: failed(caplog) == {"openai-file", "openai-chat"})
+        finally:
+            await endpoint.close()
 
 
 async def test_what_is_refused_is_done_by_the_next_in_the_list() -> None:

@@ -45,13 +45,24 @@ async def test_the_operator_chooses_it_also_elsewhere_with_a_model() -> None:
         choice = {"voicertc_agent__engine": NAME, "voicertc_agent__model": "gpt-realtime-2.1-mini"}
         services, lines = await services_of(**access, **choice)
         assert services.speech[NAME].model == "gpt-realtime-2.1-mini"  # type: ignore[attr-defined]
-        assert lines["answering"] == "openai-realtime; the cascade stands in:"
+        assert lines["answering"] == (
+            f"openai-realtime gpt-realtime-2.1-mini at {fake.base_url}; the cascade stands in:"
+        )
 
 
-async def test_chosen_without_a_key_it_is_missed_and_the_cascade_is_there() -> None:
+async def test_chosen_without_a_key_it_is_missed_and_the_cascade_is_there(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     services, lines = await services_of(voicertc_agent__engine=NAME)
     assert services.speech == {}
     assert lines["answering"].startswith("openai-realtime NOT AVAILABLE: OpenAI needs an API key.")
+    (told,) = [record for record in caplog.records if record.message == "provider_unavailable"]
+    assert told.voicertc_fields == {  # type: ignore[attr-defined]
+        "stage": "speech",
+        "provider": NAME,
+        "reason": "OpenAI needs an API key",
+        "fix": "Set OPENAI_API_KEY, or OPENAI_BASE_URL to a compatible server that needs none.",
+    }
 
 
 async def test_a_model_about_to_end_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:

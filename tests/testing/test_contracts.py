@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -166,6 +167,25 @@ async def test_a_connection_whose_close_ends_no_turn() -> None:
             await contract.test_closing_the_attention_in_a_turn_leaves_no_doubt_how_the_turn_ends(
                 Ears(Final("words")), SPEECH, ENGLISH
             )
+
+
+class SwallowingEars(Ears):
+    """Tells the words whatever happens, and takes its time for them."""
+
+    async def recognize(
+        self, audio: AsyncIterator[PcmFrame], request: RecognitionRequest
+    ) -> AsyncGenerator[HeardPiece, None]:
+        async for _ in audio:
+            pass
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(10.0)
+        yield Final("words")
+
+
+async def test_a_recognizer_that_swallows_its_cancellation() -> None:
+    judge = SpeechToTextContract().test_cancelling_while_words_are_due_is_not_swallowed
+    await judge(Ears(Final("words")), SPEECH, ENGLISH)
+    await assert_finds_fault(judge(SwallowingEars(), SPEECH, ENGLISH))
 
 
 async def test_a_voice_that_tells_its_count_too_early_or_wrongly() -> None:

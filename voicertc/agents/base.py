@@ -116,7 +116,7 @@ class Agent(Protocol):
         """What it says first, unless the settings say otherwise; ``None`` for the language's own greeting."""
 
     def reply(self, request: AgentRequest) -> AsyncGenerator[AgentPiece, None]:
-        """Yield the reply's text in pieces of any size; their concatenation is what is said.
+        """Yield the reply's text in pieces of any size; their concatenation is what is said, nothing if none.
 
         Tool calls come after the text that is said before them; the client's answer is another request.
         """

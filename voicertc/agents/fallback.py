@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 
 from ..core.replies import Usage
+from ..errors import ProviderCrashed
 from ..providers.base import WarmedMind
+from ..providers.checks import said_mistake
 from ..providers.plan_b.chain import Chain, ChainReport, Clock
 from ..providers.plan_b.member import Member
 from ..providers.plan_b.probes import ProbeOptions
@@ -31,7 +34,7 @@ class FallbackAgent:
         probes: ProbeOptions | None = None,
         clock: Clock | None = None,
     ) -> None:
-        self.chain = Chain("thinking", members, probes=probes, clock=clock)
+        self.chain = Chain("llm", members, probes=probes, clock=clock)
         self._first_timeout = first_timeout
 
     @property
@@ -74,9 +77,16 @@ class FallbackAgent:
 
     def reply(self, request: AgentRequest) -> AsyncGenerator[AgentPiece, None]:
         """Answer; who fails before the first word, or the first call, is replaced by the next."""
-        return with_plan_b(
-            self.chain, lambda member: member.provider.reply(request), _begins, self._first_timeout
-        )
+        return with_plan_b(self.chain, lambda member: _answer(member, request), _begins, self._first_timeout)
+
+
+async def _answer(member: Member[Agent], request: AgentRequest) -> AsyncGenerator[AgentPiece, None]:
+    """Answer; an agent that yields what is no piece of an answer has failed."""
+    async with aclosing(member.provider.reply(request)) as pieces:
+        async for piece in pieces:
+            if mistake := said_mistake(piece):
+                raise ProviderCrashed(f"{member.name} {mistake}", provider=member.name)
+            yield piece
 
 
 def _begins(piece: AgentPiece) -> bool:

@@ -180,7 +180,7 @@ class Provider(Protocol):
         """Load what is needed, or raise ``ProviderUnavailable``. Called once, before any work."""
 
     async def close(self) -> None:
-        """Free everything; may be called twice."""
+        """Free everything; may be called twice. What is under way ends with a ``ProviderError``."""
 
 
 class Recognizer(Protocol):
@@ -196,7 +196,8 @@ class Recognizer(Protocol):
         """
 
     async def close(self) -> None:
-        """Free the connection; turns under way raise ``ProviderError``. May be called twice."""
+        """Free the connection, if there is one: its turns under way raise ``ProviderError``. May be called
+        twice."""
 
 
 @runtime_checkable
@@ -230,13 +231,17 @@ Recognize = Callable[[AsyncIterator[PcmFrame], RecognitionRequest], AsyncGenerat
 
 
 class EachTurn:
-    """The ``Recognizer`` of a service that keeps nothing between turns: ``recognize`` does it all."""
+    """The ``Recognizer`` of a service that keeps nothing between turns: ``recognize`` does it all.
+
+    There is no connection whose end could end a turn. What ends one under way is the recognizer's own
+    ``close``, after the last call (``until_closed`` does it), or whoever stops to iterate.
+    """
 
     def __init__(self, recognize: Recognize) -> None:
         self.recognize = recognize
 
     async def close(self) -> None:
-        """Nothing to free; turns under way go on to their end."""
+        """Nothing to free; a turn under way goes on."""
 
 
 class TextToSpeech(Provider, Protocol):

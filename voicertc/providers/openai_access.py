@@ -9,7 +9,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from urllib.parse import urlsplit
 
@@ -17,7 +17,8 @@ import httpx2
 import openai
 
 from ..errors import ProviderUnavailable
-from .openai_address import OPENAI_URL, at_openai
+from .openai_address import OPENAI_URL, at_openai, shown_address
+from .plan_b.address import Address
 from .secret import Secret
 
 Answered = Callable[[httpx2.Response], Awaitable[None]]
@@ -42,12 +43,16 @@ class OpenAIOptions:
     """Seconds an idle connection is kept: below the 60 after which load balancers drop it unasked."""
     max_connections: int = 128
     """Requests at a time; a call has at most three, so this is more than one process can hold."""
+    address: Address = field(default_factory=Address, compare=False, repr=False)
+    """What is known of the server's address, shared by all that are told of the same one."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be a URL here, where the operator sees it."""
         parts = urlsplit(self.base_url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise ValueError(f"base_url is not an http(s) URL: {self.base_url!r}")
+            raise ValueError(f"base_url is not an http(s) URL: {shown_address(self.base_url)!r}")
+        if parts.query or parts.fragment:
+            raise ValueError(f"base_url has a query or a fragment: {shown_address(self.base_url)!r}")
 
     @property
     def is_openai(self) -> bool:

@@ -27,8 +27,9 @@ import openai
 from ..errors import ProviderCrashed, ProviderError
 from ..logs import event
 from .openai_access import OpenAIOptions, make_api
-from .openai_errors import LIBRARY_ERRORS, in_band_error, may_repeat_key, quote, translate
+from .openai_errors import LIBRARY_ERRORS, in_band_error, is_forbidden, may_repeat_key, quote, translate
 from .patience import Patience
+from .plan_b.blame import NotDescribed
 from .plan_b.rate_limits import RateLimits
 
 __all__ = ["Negotiable", "OpenAIClient", "OpenAIOptions", "OpenStream", "StreamedResponse"]
@@ -134,15 +135,18 @@ class OpenAIClient:
     async def probe(self, model: str, provider: str, *, timeout: float = _PROBE_TIMEOUT) -> None:
         """Ask for the description of ``model``, which costs nothing; raise ``provider``'s error if it fails.
 
-        A compatible server that has no descriptions is there if it says so.
+        Raises ``NotDescribed`` where the answer does not say whether requests would work: a compatible server
+        may describe no models, and a key may be good for everything but this.
         """
 
         async def ask(api: openai.AsyncOpenAI) -> None:
             try:
                 await api.models.retrieve(model)
             except openai.APIStatusError as error:
-                if self.options.is_openai or error.status_code not in {404, 405}:
-                    raise
+                is_missing = error.status_code in {404, 405} and not self.options.is_openai
+                if is_missing or is_forbidden(error):
+                    raise self._not_described(error, provider) from None
+                raise
 
         patience = Patience(provider, first=timeout, idle=timeout)
         await self.call(ask, patience, _NothingToDrop())
@@ -241,11 +245,20 @@ class OpenAIClient:
         self._last_answer = asyncio.get_running_loop().time()
 
     async def _answered(self, response: httpx2.Response) -> None:
-        """Note what an answer's headers say of the allowance; also a refusal's."""
+        """Note that there is an answer, and what its headers say of the allowance; also a refusal's."""
+        self.options.address.heard(asyncio.get_running_loop().time())
         if any(name.startswith("x-ratelimit-") for name in response.headers):
             root = urlsplit(self.options.base_url).path.rstrip("/") + "/"
             endpoint = response.request.url.path.removeprefix(root)
             self.rate_limits(endpoint).read(response.headers, asyncio.get_running_loop().time())
+
+    def _not_described(self, error: openai.APIStatusError, provider: str) -> NotDescribed:
+        asked = quote(error.request.url.path, self._key)
+        return NotDescribed(
+            f"{asked} is answered with HTTP {error.status_code}; if {provider} fails in calls, "
+            "check the model's name and the base URL, which usually ends in /v1",
+            provider=provider,
+        )
 
     def _pause_before_retry(self, error: Exception, retries: int, patience: Patience) -> float:
         """Return the seconds until the request may be sent again, or raise what ``error`` means."""

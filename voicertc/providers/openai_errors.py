@@ -6,8 +6,9 @@ Three libraries throw here: ``openai`` itself, ``httpx2`` under it (unwrapped wh
     deadline, HTTP 408                         ProviderTimeout       try again
     connection refused, reset, cut, 5xx        ProviderCrashed       try again
     429 (rate), 503, 529                       ProviderBusy          try again
-    401, 403, 404, no credit, bad address      ProviderUnavailable   the operator has to act
-    no such host, certificate refused          ProviderUnavailable   the operator has to act
+    401, 403, 404                              Refused               the operator has to act
+    no credit                                  NoCredit              the operator has to act
+    no such host, certificate refused, bad URL ProviderUnavailable   the operator has to act
     other 4xx                                  ProviderError         asking again does not help
 """
 
@@ -24,6 +25,8 @@ import openai
 
 from ..errors import ProviderBusy, ProviderCrashed, ProviderError, ProviderTimeout, ProviderUnavailable
 from .network_faults import NetworkFault, network_fault
+from .openai_address import at_openai
+from .plan_b.blame import NoCredit, Refused
 
 LIBRARY_ERRORS: tuple[type[Exception], ...] = (
     openai.OpenAIError,
@@ -45,6 +48,9 @@ _SECRET_SHAPED = re.compile(r"\b(?:sk|ek|rk|sess)-[\w*-]{4,}|(?<=Bearer )\S+")
 _MAX_QUOTE = 200
 _MOMENT = 0.1
 _FIX_KEY = "Set a valid API key (OPENAI_API_KEY)."
+_FIX_NO_KEY = "Set OPENAI_API_KEY, or <stage>.api_key where the stage has a base_url of its own."
+_FIX_MODEL = "Check the model's name."
+_FIX_PATH = "Check the model's name and the base URL, which usually ends in /v1."
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +65,16 @@ class Failure:
     retry_in: float | None = None
 
 
-def translate(error: Exception, *, provider: str, key: str = "") -> Failure:
-    """Say in our words what ``error`` means; ``key`` is blotted out wherever a service repeats it."""
+def translate(error: Exception, *, provider: str, key: str | None = None) -> Failure:
+    """Say in our words what ``error`` means.
+
+    ``key`` is blotted out wherever a service repeats it; empty: there is none, ``None``: nobody knows.
+    """
+    host, port = _host_and_port(error)
     if (fault := network_fault(reversed(tuple(_chain(error))))) is not None:
-        return _unconnected(provider, fault)
+        return _unconnected(provider, fault, host)
+    if host and isinstance(_innermost(error), ConnectionRefusedError):
+        return _crashed(provider, f"{provider}'s server {host}:{port} refuses connections; is it running?")
     match error:
         case openai.APITimeoutError() | httpx2.TimeoutException() if _is_lost_connection(error):
             return _crashed(provider, f"the connection to {provider} was lost ({_cause_name(error)})")
@@ -91,7 +103,7 @@ def translate(error: Exception, *, provider: str, key: str = "") -> Failure:
             return Failure(ProviderCrashed(broken, provider=provider))
 
 
-def in_band_error(body: object, *, provider: str, key: str = "") -> ProviderError:
+def in_band_error(body: object, *, provider: str, key: str | None = None) -> ProviderError:
     """Translate an ``error`` object that came inside a 200 answer (OpenAI: ``error{message,type,code}``)."""
     fields: Mapping[str, Any] = body if isinstance(body, dict) else {"message": str(body)}
     code, message = _word(fields, "code") or _word(fields, "type"), quote(_word(fields, "message"), key)
@@ -103,7 +115,20 @@ def in_band_error(body: object, *, provider: str, key: str = "") -> ProviderErro
     return ProviderCrashed(f"{provider} failed while answering: {why}", provider=provider)
 
 
-def quote(text: str, key: str = "") -> str:
+def refused_key(provider: str, key: str | None, said: str = "") -> Refused:
+    """Say that a key was refused, or that one is missing. ``said``: what the service answered."""
+    how = f" ({said})" if said else ""
+    if key == "":
+        return _refusal(f"wants an API key, and none is set{how}", provider, fix=_FIX_NO_KEY)
+    return _refusal(f"refused the API key{how}", provider, fix=_FIX_KEY)
+
+
+def is_forbidden(error: openai.APIStatusError) -> bool:
+    """Whether the key is good, but not for this; OpenAI answers 401 or 403 to one with too few scopes."""
+    return error.status_code == 403 or (error.status_code == 401 and "missing scopes" in str(error).lower())
+
+
+def quote(text: str, key: str | None = None) -> str:
     """Return a service's own words on one line, short, and without anything that looks like a key."""
     if key:
         text = text.replace(key, "***")
@@ -131,22 +156,24 @@ def fields_named_by(error: Exception) -> tuple[str, ...]:
     return tuple(re.split(r"[.\[]", name)[0] for name in [*param, *quoted])
 
 
-def _refused(error: openai.APIStatusError, provider: str, key: str) -> Failure:
+def _refused(error: openai.APIStatusError, provider: str, key: str | None) -> Failure:
     """An HTTP status of 400 or more."""
     status, code = error.status_code, error.code or ""
     said = f"HTTP {status}" + (f" {code}" if code else "")
-    if status == 401:
-        return Failure(_unavailable(f"refused the API key ({said})", provider, fix=_FIX_KEY))
-    if status == 403:
+    if is_forbidden(error):
         fix = "Check what the key's project may do, and from which country."
-        return Failure(_unavailable(f"does not permit this ({said})", provider, fix=fix))
+        return Failure(_refusal(f"does not permit this ({said})", provider, fix=fix))
+    if status == 401:
+        return Failure(refused_key(provider, key, said))
     if code in _NO_CREDIT:
         return Failure(_no_credit(provider, code))
     told = _word(error.body, "message") if isinstance(error.body, dict) else ""
-    message = f"{said}: {quote(told or error.message, key)}"
     if status == 404:
-        fix = "Check the model's name and the base URL."
-        return Failure(_unavailable(f"does not know what was asked for ({message})", provider, fix=fix))
+        why = f"{said}: {quote(told, key)}" if told else said
+        what = f"does not know what was asked for at {quote(error.request.url.path, key)} ({why})"
+        fix = _FIX_MODEL if code == "model_not_found" else _FIX_PATH
+        return Failure(_refusal(what, provider, fix=fix))
+    message = f"{said}: {quote(told or error.message, key)}"
     if status == 408:
         return Failure(ProviderTimeout(f"{provider} gave up ({said})", provider=provider), _retry_in(error))
     if status in {429, 503, 529}:
@@ -183,21 +210,27 @@ def _crashed(provider: str, message: str) -> Failure:
     return Failure(ProviderCrashed(message, provider=provider), retry_in=0.0)
 
 
-def _unconnected(provider: str, fault: NetworkFault) -> Failure:
+def _unconnected(provider: str, fault: NetworkFault, host: str) -> Failure:
     message = f"the connection to {provider} failed: {fault.message}"
-    if fault.fix:
-        return Failure(ProviderUnavailable(message, provider=provider, fix=fault.fix))
-    return _crashed(provider, message)
+    if not fault.fix:
+        return _crashed(provider, message)
+    # Nobody has written OpenAI's own address, so nobody has written it wrongly.
+    is_openai = at_openai(f"https://{host}")
+    fix = f"Check this machine's network and DNS: {host} exists." if is_openai else fault.fix
+    return Failure(ProviderUnavailable(message, provider=provider, fix=fix))
 
 
 def _unavailable(message: str, provider: str, *, fix: str) -> ProviderUnavailable:
     return ProviderUnavailable(f"{provider} {message}", provider=provider, fix=fix)
 
 
-def _no_credit(provider: str, code: str) -> ProviderUnavailable:
-    return _unavailable(
-        f"has no credit left on this account ({code})", provider, fix="Add credit or raise the limit."
-    )
+def _refusal(message: str, provider: str, *, fix: str) -> Refused:
+    return Refused(f"{provider} {message}", provider=provider, fix=fix)
+
+
+def _no_credit(provider: str, code: str) -> NoCredit:
+    message = f"{provider} has no credit left on this account ({code})"
+    return NoCredit(message, provider=provider, fix="Add credit or raise the limit.")
 
 
 def _bad_address(provider: str) -> Failure:
@@ -214,7 +247,19 @@ def _is_lost_connection(error: BaseException) -> bool:
 
 def _cause_name(error: BaseException) -> str:
     """The type of the innermost exception: it tells refused from reset from unresolved."""
-    return type(list(_chain(error))[-1]).__name__
+    return type(_innermost(error)).__name__
+
+
+def _innermost(error: BaseException) -> BaseException:
+    return list(_chain(error))[-1]
+
+
+def _host_and_port(error: BaseException) -> tuple[str, int | None]:
+    """Return where no connection could be made, if that is what ``error`` says; else no host."""
+    for each in _chain(error):
+        if isinstance(each, aiohttp.ClientConnectorError) and (host := getattr(each, "host", "")):
+            return host, each.port
+    return "", None
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

@@ -24,6 +24,7 @@ from .openai_live_recognizer import NAME, LiveRecognizer
 from .openai_live_turn import SERVICE_RATE_HZ
 from .openai_socket import RealtimeClient, SocketTimes
 from .openai_stage import sendable
+from .plan_b.address import Address
 
 _QUERY = {"intent": "transcription"}
 """A model in the address would make it a conversation, which takes no transcription session."""
@@ -66,6 +67,11 @@ class OpenAILiveSpeechToText:
         self._client = RealtimeClient(access, NAME, options.times)
         self._recognizers: set[LiveRecognizer] = set()
         self._delay = SessionField("delay", is_sent=options.delay is not None)
+
+    @property
+    def address(self) -> Address:
+        """Where its server is."""
+        return self._client.access.address
 
     async def start(self) -> None:
         """Get ready; raise ``ProviderUnavailable`` if OpenAI is meant and there is no key."""

@@ -129,7 +129,7 @@ class LiveLine:
                 await self._open_now(self._request)
                 return
             except ProviderError as error:
-                self._warn("openai_live_not_open", error)
+                self._warn("openai_socket_not_open", error)
                 if not error.retryable:
                     return
 
@@ -143,7 +143,7 @@ class LiveLine:
                 self._attempt = self._start(self._open(), "attempt")
             await asyncio.shield(self._attempt)
         except ProviderError as error:
-            self._warn("openai_live_not_renewed", error)
+            self._warn("openai_socket_not_renewed", error)
             self._timer = asyncio.get_running_loop().call_later(_RENEW_AGAIN, self._renew)
 
     def _retire(self, ear: LiveEar) -> None:
@@ -156,7 +156,7 @@ class LiveLine:
         self._retired.discard(ear)
         self._n_short_lived = self._n_short_lived + 1 if ear.socket.age < _SHORT_LIFE else 0
         if ear is self._ear and not self._is_closed:
-            self._warn("openai_live_lost", error)
+            self._warn("openai_socket_lost", error)
             self._ear = None
             self._start(self._open_in_background(), "open")
 
@@ -166,7 +166,7 @@ class LiveLine:
             async with asyncio.timeout(_SETTLE):
                 await ear.settled()
         except TimeoutError:
-            event(_log, logging.WARNING, "openai_live_unsettled", provider=self._provider)
+            event(_log, logging.WARNING, "openai_socket_unsettled", provider=self._provider)
         try:
             await ear.configure(self._configure(request))
         except ProviderError:

@@ -32,6 +32,7 @@ from .openai_stage import sendable
 from .openai_tts import MAX_CHUNK, split_text
 from .patience import Patience
 from .pcm_body import PcmBody
+from .plan_b.address import Address
 
 NAME = "openai-reader"
 """What the settings call it, and what its errors carry."""
@@ -95,6 +96,11 @@ class OpenAIReaderVoice:
             keep_idle=options.keep_idle,
             max_age=options.max_age,
         )
+
+    @property
+    def address(self) -> Address:
+        """Where its server is."""
+        return self._client.access.address
 
     async def start(self) -> None:
         """Get ready; raise ``ProviderUnavailable`` if OpenAI is meant and there is no key."""

@@ -32,6 +32,7 @@ from .openai_errors import LIBRARY_ERRORS, may_repeat_key, translate
 from .openai_events import Event, nested
 from .openai_socket_errors import realtime_error, refused_handshake
 from .openai_socket_line import configure, hang_up, next_event
+from .plan_b.address import Address
 
 OnEvent = Callable[[Event], None]
 OnLost = Callable[[ProviderError], None]
@@ -94,7 +95,7 @@ class RealtimeClient:
         try:
             async with asyncio.timeout(self.times.ready):
                 effective = await configure(line, session, self.provider, key)
-                return RealtimeSocket(line, effective, self.provider, key, self.times)
+                return RealtimeSocket(line, effective, self.provider, key, self.times, self.access.address)
         except TimeoutError:
             failure: ProviderError = ProviderTimeout(
                 f"{self.provider} did not set up a session within {self.times.ready:g} s",
@@ -127,6 +128,7 @@ class RealtimeClient:
                     max_msg_size=MAX_MESSAGE,
                 )
         except aiohttp.WSServerHandshakeError as error:
+            self.access.address.heard(asyncio.get_running_loop().time())
             failure = refused_handshake(error, provider=self.provider, key=key)
         except LIBRARY_ERRORS as error:
             failure = translate(error, provider=self.provider, key=key).error
@@ -153,6 +155,7 @@ class RealtimeSocket:
         provider: str,
         key: str,
         times: SocketTimes,
+        address: Address,
     ) -> None:
         self.session = session
         self.provider = provider
@@ -161,6 +164,8 @@ class RealtimeSocket:
         self._line = line
         self._key = key
         self._times = times
+        self._address = address
+        address.heard(self.opened_at)
         self._told: ProviderError | None = None
         self._is_closed = False
         self._reader: asyncio.Task[None] | None = None
@@ -218,6 +223,7 @@ class RealtimeSocket:
         try:
             while True:
                 event = await next_event(self._line, self.provider, self._told)
+                self._address.heard(asyncio.get_running_loop().time())
                 # Only the very last event explains an end: most errors are about one request.
                 self._told = self.error_in(event) if event.get("type") == "error" else None
                 on_event(event)

@@ -21,7 +21,7 @@ import httpx2
 import openai
 
 from ..errors import ProviderBusy, ProviderCrashed, ProviderError, ProviderUnavailable
-from .openai_errors import in_band_error, quote, translate
+from .openai_errors import in_band_error, quote, refused_key, translate
 
 _BAD_KEY = frozenset({"invalid_api_key", "authentication_error", "invalid_authentication"})
 _BAD_MODEL = frozenset({"model_not_found", "invalid_model", "unsupported_model"})
@@ -30,7 +30,6 @@ _CROWDED = frozenset(
     {"session_limit_reached", "websocket_connection_limit_reached", "too_many_sessions", "server_overloaded"}
 )
 _EXPIRED = frozenset({"session_expired", "session_duration_exceeded"})
-_FIX_KEY = "Set a valid API key (OPENAI_API_KEY)."
 _FIX_MODEL = "Check the model's name."
 _FIX_ACCESS = "Check what the key's project may do, and from which country."
 _FIX_SESSION = "Check the model and its options."
@@ -49,13 +48,13 @@ class SessionRefused(ProviderUnavailable):
 
 
 def refused_handshake(
-    error: aiohttp.WSServerHandshakeError, *, provider: str, key: str = ""
+    error: aiohttp.WSServerHandshakeError, *, provider: str, key: str | None = None
 ) -> ProviderError:
     """Translate the status a handshake was answered with, by the rules of the HTTP API."""
     # aiohttp throws the body away; an answer without one goes through the same door as the SDK's errors.
     if error.status < 400:
         return ProviderCrashed(f"{provider} does not speak WebSocket there", provider=provider)
-    request = httpx2.Request("GET", "https://api.openai.com/v1/realtime")
+    request = httpx2.Request("GET", str(error.request_info.real_url.with_user(None).with_query(None)))
     headers = {name.lower(): value for name, value in (error.headers or {}).items()}
     kept = {name: headers[name] for name in headers if name.startswith(("retry-after", "x-"))}
     response = httpx2.Response(error.status, headers=kept, request=request)
@@ -63,14 +62,13 @@ def refused_handshake(
     return translate(refusal, provider=provider, key=key).error
 
 
-def realtime_error(body: Mapping[str, Any], *, provider: str, key: str = "") -> ProviderError:
+def realtime_error(body: Mapping[str, Any], *, provider: str, key: str | None = None) -> ProviderError:
     """Translate the ``error`` object of an ``error`` event, or of a failed item or response."""
     codes = {text for name in ("code", "type") if isinstance(text := body.get(name), str)}
     told = body.get("message")
     said = quote(told if isinstance(told, str) else "", key) or ", ".join(sorted(codes)) or "no reason given"
     if codes & _BAD_KEY:
-        # Its message repeats a part of the key.
-        return ProviderUnavailable(f"{provider} refused the API key", provider=provider, fix=_FIX_KEY)
+        return refused_key(provider, key)  # its message repeats a part of the key
     if codes & _BAD_MODEL:
         message = f"{provider} does not know the model ({said})"
         return ProviderUnavailable(message, provider=provider, fix=_FIX_MODEL)
@@ -84,7 +82,7 @@ def realtime_error(body: Mapping[str, Any], *, provider: str, key: str = "") -> 
     return in_band_error(dict(body), provider=provider, key=key)
 
 
-def refused_session(body: Mapping[str, Any], *, provider: str, key: str = "") -> ProviderError:
+def refused_session(body: Mapping[str, Any], *, provider: str, key: str | None = None) -> ProviderError:
     """Translate an ``error`` that came instead of ``session.updated``."""
     error = realtime_error(body, provider=provider, key=key)
     is_about_request = body.get("type") == "invalid_request_error" and type(error) is ProviderCrashed
@@ -103,7 +101,7 @@ def closed_socket(code: int | None, *, provider: str, last: ProviderError | None
     if last is not None:
         return last
     if code == 3000:
-        return ProviderUnavailable(f"{provider} refused the API key", provider=provider, fix=_FIX_KEY)
+        return refused_key(provider, None)
     if code == 4000:
         return SessionRefused(
             f"{provider} refused the session (close code 4000)", provider=provider, param=""

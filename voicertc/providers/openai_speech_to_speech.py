@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from ..core.replies import ReplyRequest
+from ..core.replies import Cause, ReplyRequest
 from ..errors import ProviderError
 from .base import Dialogue, RecognitionRequest
 from .openai_access import OpenAIOptions
@@ -87,6 +87,13 @@ class OpenAISpeechToSpeech:
         )
         self._dialogues.add(dialogue)
         return dialogue
+
+    async def probe(self) -> None:
+        """Open a socket, set it up, hang up, which costs nothing; raise ``ProviderError`` if that fails."""
+        ear = await self._open_ear(
+            RecognitionRequest(), ReplyRequest(Cause.TURN), lambda *_: None, lambda *_: None, lambda *_: None
+        )
+        await ear.close()
 
     async def _open_ear(
         self,

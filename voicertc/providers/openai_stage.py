@@ -6,6 +6,7 @@ import openai
 
 from .openai_access import rehearsal
 from .openai_client import OpenAIClient
+from .plan_b.address import Address
 from .plan_b.rate_limits import RateLimits
 
 
@@ -26,6 +27,11 @@ class OpenAIStage:
     def rate_limits(self) -> RateLimits:
         """What is left of the account's allowance."""
         return self.client.rate_limits(self.endpoint)
+
+    @property
+    def address(self) -> Address:
+        """Where its server is."""
+        return self.client.options.address
 
     async def start(self) -> None:
         """Take a place in the pool; raise ``ProviderUnavailable`` if OpenAI is meant and there is no key."""

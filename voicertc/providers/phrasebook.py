@@ -12,18 +12,22 @@ All of it is in memory, bounded, and gone with the process.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import OrderedDict
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 import numpy as np
 
+from .. import logs
 from ..audio.clips import ClipEncoder
 from ..audio.pcm import PLAYOUT_RATE_HZ
 from ..core.clauses import is_speakable
 from ..errors import ProviderCrashed, ProviderError
 from .base import SpeechChunk, TextToSpeech, Used, VoiceRequest, WordMark
 from .patience import in_time
+
+_log = logging.getLogger(__name__)
 
 _MAX_BYTES = 16 << 20
 """Five minutes of speech."""
@@ -96,10 +100,18 @@ class Phrasebook:
                     yield chunk
             if not n_samples and is_speakable(text):
                 raise ProviderCrashed("The voice made no sound.", provider=voice.name)
-        except ProviderError:
+        except Exception as error:  # also a bug in a voice
             # An apology in another voice is better than none.
             if n_samples or not (known := self._in_any_voice(text, with_packets)):
                 raise
+            logs.event(
+                _log,
+                logging.WARNING,
+                "said_in_another_voice",
+                exc_info=None if isinstance(error, ProviderError) else error,
+                provider=voice.name,
+                reason=error.message if isinstance(error, ProviderError) else type(error).__name__,
+            )
             yield known
             return
         if 0 < n_samples <= _MAX_SAMPLES:

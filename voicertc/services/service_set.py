@@ -15,10 +15,12 @@ from ..errors import ProviderUnavailable
 from ..providers.base import Provider, SpeechToSpeech
 from ..providers.openai_address import OPENAI_URL
 from ..providers.phrasebook import Phrasebook
+from ..providers.plan_b.address import Address
+from ..providers.plan_b.chain import Chain
 from ..providers.unavailable import Unavailable
 from ..session.setup import Services
 from ..settings import Settings, Stage
-from .speech import make_speech
+from .speech import detail, look_at, make_speech
 from .stages import MadeStage
 
 if TYPE_CHECKING:
@@ -62,6 +64,8 @@ class ServiceSet:
         self._today = today or datetime.now(UTC).date()
         self._started: list[Provider | Agent] = []
         self._clients: dict[tuple[str, str], OpenAIClient] = {}
+        self._addresses: dict[str, Address] = {}
+        self._looking: asyncio.Task[None] | None = None
         self.lines: tuple[Service, ...] = ()
         """What is in use, known after ``start``."""
 
@@ -90,8 +94,20 @@ class ServiceSet:
         clauses = Phrasebook() if self.settings.tts.cache else None
         return Services(recognizer, agent, voice, detector, clauses=clauses, speech=speech)
 
+    def look(self) -> None:
+        """Probe once what was started, in the background: a wrong key is logged before a call needs it."""
+        for provider in self._started:
+            chain = getattr(provider, "chain", None)
+            if isinstance(chain, Chain):
+                chain.look()
+            elif provider.name == self.settings.agent.engine and self._looking is None:
+                self._looking = asyncio.create_task(look_at(provider), name="services/look")
+
     async def close(self) -> None:
         """Close all, last started first; may be called twice."""
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.gather(self._looking, return_exceptions=True)
         while self._started:
             await self._started.pop().close()
 
@@ -103,7 +119,9 @@ class ServiceSet:
         base_url = base_url or OPENAI_URL
         access = (base_url, key.reveal() if key else "")
         if access not in self._clients:
-            self._clients[access] = OpenAIClient(OpenAIOptions(api_key=key, base_url=base_url))
+            address = self._addresses.setdefault(base_url, Address())
+            options = OpenAIOptions(api_key=key, base_url=base_url, address=address)
+            self._clients[access] = OpenAIClient(options)
         return self._clients[access]
 
     async def _speech(self) -> tuple[dict[str, SpeechToSpeech], tuple[Service, ...]]:
@@ -115,10 +133,8 @@ class ServiceSet:
         try:
             await self._start(service)
         except ProviderUnavailable as error:
-            logs.event(_log, logging.ERROR, "provider_unavailable", provider=chosen, fix=error.fix)
-            text = f"{chosen} NOT AVAILABLE: {error.message}. {error.fix}"
-            return {}, (Service("answering", text),)
-        line = Service("answering", f"{service.name}; the cascade stands in:")
+            return {}, (Service("answering", _unavailable("speech", chosen, error)),)
+        line = Service("answering", f"{detail(service, self.settings)}; the cascade stands in:")
         return {service.name: service}, (line,) if chosen == service.name else ()
 
     async def _mind(self) -> tuple[Any, Service]:
@@ -128,7 +144,8 @@ class ServiceSet:
         try:
             await self._start(agent)
         except ProviderUnavailable as error:
-            return self._unavailable("llm", error.provider, error)
+            text = _unavailable("llm", error.provider, error)
+            return Unavailable(error), Service(_TITLES["llm"], text)
         return agent, Service(_TITLES["llm"], f"{agent.name} (your agent)")
 
     async def _stage(self, stage: Stage) -> tuple[Any, Service]:
@@ -137,16 +154,24 @@ class ServiceSet:
             made = MadeStage(stage, self.settings, self.client, self._today)
             await self._start(made.provider)
         except ProviderUnavailable as error:
-            return self._unavailable(stage, self.settings.engines(stage)[0], error)
+            text = _unavailable(stage, self.settings.engines(stage)[0], error)
+            return Unavailable(error), Service(_TITLES[stage], text)
         return made.provider, Service(_TITLES[stage], made.text)
 
     async def _start(self, provider: Provider | Agent) -> None:
         self._started.append(provider)  # even if it fails: what it began must be freed
         await provider.start()
 
-    def _unavailable(
-        self, stage: Stage, name: str, error: ProviderUnavailable
-    ) -> tuple[Unavailable, Service]:
-        logs.event(_log, logging.ERROR, "provider_unavailable", provider=name, fix=error.fix)
-        text = f"{name} NOT AVAILABLE: {error.message}. {error.fix}"
-        return Unavailable(error), Service(_TITLES[stage], text)
+
+def _unavailable(stage: str, name: str, error: ProviderUnavailable) -> str:
+    """Log that a stage has nobody who does its work; return its line for the operator."""
+    logs.event(
+        _log,
+        logging.ERROR,
+        "provider_unavailable",
+        stage=stage,
+        provider=name,
+        reason=error.message,
+        fix=error.fix,
+    )
+    return f"{name} NOT AVAILABLE: {error.message}. {error.fix}"

@@ -17,6 +17,7 @@ from .. import logs
 from ..agents.chat import ChatAgent
 from ..agents.fallback import FallbackAgent
 from ..errors import ProviderUnavailable
+from ..providers.openai_address import OPENAI_URL, shown_address
 from ..providers.plan_b.gate import GateOptions
 from ..providers.plan_b.member import Member
 from ..providers.plan_b.stt import FallbackSpeechToText
@@ -97,6 +98,7 @@ def _made(context: ProviderContext, today: date) -> Made:
         # Those of a language model, which its agent does not have.
         probe=getattr(provider, "probe", None),
         rate_limits=getattr(provider, "rate_limits", None),
+        address=getattr(provider, "address", None) if context.engine.startswith("openai-") else None,
     )
     return Made(context.engine, _detail(context, provider, today), member)
 
@@ -134,7 +136,7 @@ def _detail(context: ProviderContext, provider: object, today: date) -> str:
     model: str = getattr(provider, "model", "")
     _, base_url = context.settings.openai_access(context.stage)
     if not context.is_openai:
-        return f"{model} at {base_url}"
+        return f"{model} at {shown_address(base_url or OPENAI_URL)}"
     fix = f"Set another {context.stage}.model, or take {context.engine} out of {context.stage}.engine."
     ends = warn_of_end(model, context.stage, context.engine, fix=fix)
     if ends is None:

@@ -7,20 +7,25 @@ agent ──text──> ClauseSplitter ──clauses (bounded)──> voice ─�
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, Awaitable, Iterable
 from contextlib import aclosing
 from typing import TypeVar
 
+from .. import logs
 from ..agents.base import Agent, AgentPiece, AgentRequest, AgentSession
 from ..core.clauses import ClauseSplitter, is_speakable
 from ..core.items import Item, Modality
 from ..core.replies import CutShort, ReplyRequest, ToolCall, Usage
 from ..errors import ProviderCrashed
 from ..providers.base import SpeechChunk, TextToSpeech, VoiceRequest, WordMark
+from ..providers.checks import said_mistake
 from ..providers.patience import in_time
 from ..providers.phrasebook import Phrasebook
 from .ahead import Ahead
 from .engine import AudioMade, ClauseClosed, ClauseOpened, Piece, TextBegan, TextMade, check_call
+
+_log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 
@@ -68,7 +73,8 @@ class Cascade:
         self, request: ReplyRequest, history: tuple[Item, ...], reply_id: str = ""
     ) -> AsyncGenerator[Piece, None]:
         """Yield the reply's pieces; see ``engine.ReplyEngine``."""
-        said = self._given(request.text) if request.text is not None else self._asked(request, history)
+        text = request.text
+        said = self._given(text) if text is not None else self._asked(request, history, reply_id)
         if request.output is Modality.TEXT:
             async with aclosing(said):
                 while (word := await self._from_agent(anext(said, None))) is not None:
@@ -98,8 +104,9 @@ class Cascade:
         yield text
 
     async def _asked(
-        self, request: ReplyRequest, history: tuple[Item, ...]
+        self, request: ReplyRequest, history: tuple[Item, ...], reply_id: str
     ) -> AsyncGenerator[AgentPiece, None]:
+        """Yield what the agent does. Raises ``TypeError`` if that is something else than its port has."""
         asked = AgentRequest(
             history,
             self._session,
@@ -110,11 +117,18 @@ class Cascade:
             request.tool_choice,
             request.max_output_tokens,
         )
+        is_silent = True
         async with aclosing(self._agent.reply(asked)) as pieces:
             async for piece in pieces:
+                if mistake := said_mistake(piece):
+                    raise TypeError(f"{self._agent.name} {mistake}")
                 if isinstance(piece, ToolCall):
                     check_call(piece, request, self._agent.name)
+                is_silent = is_silent and _is_nothing(piece)
                 yield piece
+        if is_silent:
+            # It may have wanted that; who wonders why a caller heard nothing finds it here.
+            logs.event(_log, logging.INFO, "agent_said_nothing", reply=reply_id, agent=self._agent.name)
 
     async def _voice_all(
         self, clauses: asyncio.Queue[_Said | Exception | None], made: Ahead, request: ReplyRequest
@@ -177,6 +191,11 @@ async def voice_beforehand(
             async with aclosing(speech) as made:
                 async for _ in made:
                     pass
+
+
+def _is_nothing(piece: AgentPiece) -> bool:
+    """Whether neither the user nor the client gets anything of a piece."""
+    return not piece.strip() if isinstance(piece, str) else isinstance(piece, Usage)
 
 
 async def _split(

@@ -8,24 +8,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 from operator import attrgetter
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
-from ..addresses import machine_addresses, machine_names
 from ..audio.sounds import find_problem
 from ..audio.synthesis import AMBIENT, THINKING
 from ..errors import SettingsError
 from ..rtc.ice import announced_addresses
 from ..rtc.turn_credentials import needs_credential
 from .engines import STAGES, find_engine_problem
+from .mistakes import Mistake
+from .openai_checks import KEYS, URLS, base_urls, openai_keys
 
 if TYPE_CHECKING:
     from .settings import Settings
-
-Mistake = tuple[str, str]
-"""The key, and what is wrong with it."""
 
 BOUNDS: dict[str, tuple[float, float]] = {
     "server.port": (0, 65_535),
@@ -76,7 +73,6 @@ _ICE_HOST = r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?"
 _ICE_URL = re.compile(rf"stuns?:{_ICE_HOST}|turns?:{_ICE_HOST}(?:\?transport=(?:udp|tcp))?")
 """RFC 7064 §3.1, RFC 7065 §3.1; browsers refuse the whole call if one is written wrongly."""
 _HEADER_TEXT = re.compile(r"[ -~]+")
-_PORTS = {"http": 80, "https": 443}
 _AGENT = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")
 _LANGUAGE = re.compile(r"[a-z]{2,3}")
 
@@ -228,43 +224,9 @@ def _language(settings: Settings) -> Iterator[Mistake]:
         yield "stt.language", f"{language!r} must be an ISO 639-1 code, like en"
 
 
-def _base_urls(settings: Settings) -> Iterator[Mistake]:
-    for key in _URLS:
-        url: str | None = attrgetter(key)(settings)
-        if url is not None:
-            yield from _base_url(key, url, settings)
-
-
-def _base_url(key: str, url: str, settings: Settings) -> Iterator[Mistake]:
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname, parts.port or _PORTS.get(parts.scheme)
-    except ValueError:  # the port is no number, or a bracket is missing
-        host, port = None, None
-    if not host or parts.scheme not in _PORTS:
-        yield key, f"{url!r} must be an address like https://api.openai.com/v1"
-    elif port == settings.server.port and _is_this_machine(host, settings.server.host):
-        yield key, f"{url} is this very server, which would call itself; name the server that does the work"
-
-
-def _is_this_machine(host: str, listens_on: str) -> bool:
-    if host in (*machine_names(), listens_on, "0.0.0.0", "::"):
-        return True
-    return _is_address(host) and (ip_address(host).is_loopback or ip_address(host) in machine_addresses())
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True
-
-
 _VAD = tuple(key for key in BOUNDS if key.startswith("vad."))
 _ENGINES = tuple(f"{stage}.engine" for stage in STAGES)
 _FIRST_TIMEOUTS = tuple(f"{stage}.first_timeout" for stage in STAGES)
-_URLS = ("openai.base_url", "stt.base_url", "llm.base_url", "tts.base_url")
 
 _CHECKS: tuple[tuple[tuple[str, ...], Callable[[Settings], Iterator[Mistake]]], ...] = (
     (("server.tls", "server.tls_cert", "server.tls_key"), _tls),
@@ -273,7 +235,8 @@ _CHECKS: tuple[tuple[tuple[str, ...], Callable[[Settings], Iterator[Mistake]]], 
     (("server.trusted_proxies",), _trusted_proxies),
     (("server.api_keys",), _api_keys),
     (("server.cors_origins",), _cors_origins),
-    (("server.host", "server.port", *_URLS), _base_urls),
+    (("server.host", "server.port", *URLS, *KEYS), base_urls),
+    (KEYS, openai_keys),
     (("rtc.announced_address", "rtc.pause_after", "rtc.close_after"), _rtc),
     (("rtc.client_ice_servers", "rtc.turn_secret"), _client_ice_servers),
     (_VAD, _vad),

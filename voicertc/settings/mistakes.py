@@ -11,6 +11,9 @@ from pydantic_core import ErrorDetails
 from .layers import PREFIX, Layer
 from .schema import Path, all_paths, annotation_at, is_section, keys_of, member_of
 
+Mistake = tuple[str, str]
+"""A setting's key, and what is wrong with it."""
+
 _PROBLEMS = {
     "int": "is not a whole number",
     "float": "is not a number",

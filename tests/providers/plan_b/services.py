@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
+from contextlib import aclosing
 
 import numpy as np
 
@@ -80,13 +81,14 @@ class Service:
         self.n_closed += 1
 
     async def synthesize(self, text: str, request: VoiceRequest) -> AsyncGenerator[SpeechChunk, None]:
-        async for piece in self._answer((text, request)):
-            assert isinstance(piece, SpeechChunk)
-            yield piece
+        async with aclosing(self._answer((text, request))) as pieces:
+            async for piece in pieces:
+                yield piece  # type: ignore[misc]  # a script may hold anything
 
     async def reply(self, request: AgentRequest) -> AsyncGenerator[AgentPiece, None]:
-        async for piece in self._answer(request):
-            yield piece  # type: ignore[misc]  # a script may hold anything
+        async with aclosing(self._answer(request)) as pieces:
+            async for piece in pieces:
+                yield piece  # type: ignore[misc]  # a script may hold anything
 
     async def _answer(self, request: object) -> AsyncGenerator[object, None]:
         script = self.scripts[min(self.n_requests, len(self.scripts) - 1)]

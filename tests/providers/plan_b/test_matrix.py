@@ -205,7 +205,7 @@ async def test_a_service_without_faults_does_the_work_itself(stage: Stage) -> No
 @pytest.mark.parametrize(
     ("trouble", "state", "said"),
     [
-        ("refused", "closed", "ConnectionRefusedError"),
+        ("refused", "closed", "refuses connections"),
         ("name", "", "host"),  # a machine without a resolver cannot know that there is no such host
         ("certificate", "open", "its TLS certificate is refused"),
         ("no TLS", "open", "it does not speak TLS there"),

@@ -5,7 +5,9 @@ import logging
 
 import pytest
 
+from voicertc.errors import ProviderUnavailable
 from voicertc.providers.base import TextToSpeech
+from voicertc.providers.plan_b.blame import NoCredit, NotDescribed, Refused
 from voicertc.providers.plan_b.member import Member
 from voicertc.providers.plan_b.tts import FallbackTextToSpeech
 from voicertc.testing import virtual_time
@@ -129,3 +131,118 @@ def test_after_the_end_nothing_is_probed_any_more() -> None:
         assert asyncio.all_tasks() == {asyncio.current_task()}
 
     virtual_time.run(main())
+
+
+LEFT_ALONE = {
+    "no credit": NoCredit("a has no credit", provider="a", fix="Pay."),
+    "not known": Refused("a does not know that", provider="a", fix="Check the model."),
+    "not reached": ProviderUnavailable("a is nowhere", provider="a", fix="Check the address."),
+}
+UNDESCRIBED = NotDescribed("a describes no models", provider="a")
+
+
+@pytest.mark.parametrize(
+    ("failure", "told", "is_asked_again_after"),
+    [
+        ("no credit", None, 300.0),  # a model is described also to who has not paid
+        ("not known", UNDESCRIBED, 300.0),  # that it is not known is just what was the matter
+        ("not known", None, 5.0),
+        ("not reached", UNDESCRIBED, 5.0),
+    ],
+)
+def test_a_probe_is_believed_only_what_it_can_know(
+    failure: str, told: Exception | None, is_asked_again_after: float
+) -> None:
+    async def main() -> None:
+        first = Service("a", (LEFT_ALONE[failure],), probes=[told] * 99)
+        voice = FallbackTextToSpeech(
+            [Member[TextToSpeech](first), Member[TextToSpeech](Service("b", (sound(1),)))]
+        )
+        await voice.start()
+        await say(voice)
+        await asyncio.sleep(is_asked_again_after - 0.1)
+        await say(voice)
+        assert first.n_requests == 1
+        await asyncio.sleep(0.2)
+        await say(voice)
+        assert first.n_requests == 2
+        await voice.close()
+
+    virtual_time.run(main())
+
+
+def test_only_a_request_that_succeeds_is_a_recovery(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        first = Service("a", (bad_key(),), (bad_key(),), (sound(10),), probes=[None] * 99)
+        voice = FallbackTextToSpeech(
+            [Member[TextToSpeech](first), Member[TextToSpeech](Service("b", (sound(1),)))]
+        )
+        await voice.start()
+        for _ in range(3):
+            await say(voice)
+            await asyncio.sleep(15.0)
+        await voice.close()
+
+    caplog.set_level(logging.INFO, logger="voicertc")
+    virtual_time.run(main())
+    assert [record.message for record in caplog.records] == [
+        *["provider_failed", "provider_on_probation"] * 2,
+        "provider_recovered",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("trouble", "lines", "state"),
+    [
+        (None, [], "closed"),
+        (bad_key("a"), ["provider_failed"], "open"),
+        (crash("a"), ["provider_failed"], "closed"),  # it may pass by itself
+        (HANGS, ["provider_failed"], "closed"),
+        (UNDESCRIBED, ["provider_not_described"], "closed"),
+        (KeyError("a bug"), ["provider_probe_broken"], "closed"),
+    ],
+    ids=repr,
+)
+def test_at_the_start_what_a_probe_finds_is_told_and_noted(
+    trouble: Exception | float | None, lines: list[str], state: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        first = Service("a", (sound(10),), probes=[trouble])
+        voice = FallbackTextToSpeech(
+            [Member[TextToSpeech](first), Member[TextToSpeech](Service("b", (sound(1),)))]
+        )
+        await voice.start()
+        voice.chain.look()
+        assert first.n_probes == 0  # nobody waits for it
+        await asyncio.sleep(5.5 if trouble == HANGS else 1.0)
+        assert (states(voice), first.n_probes) == ([state, "closed"], 1)
+        assert await say(voice) == [1 if state == "open" else 10]
+        await voice.close()
+
+    caplog.set_level(logging.INFO, logger="voicertc")
+    virtual_time.run(main())
+    assert [record.message for record in caplog.records if record.message != "provider_skipped"] == lines
+
+
+def test_what_a_request_has_found_meanwhile_is_not_told_twice(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        first = Service("a", (bad_key(),))
+
+        async def probe() -> None:
+            await asyncio.sleep(1.0)
+            raise bad_key()
+
+        voice = FallbackTextToSpeech(
+            [Member[TextToSpeech](first, probe=probe), Member[TextToSpeech](Service("b", (sound(1),)))]
+        )
+        await voice.start()
+        voice.chain.look()
+        await asyncio.sleep(0.5)
+        await say(voice)
+        voice.chain.look()
+        await asyncio.sleep(1.0)
+        await voice.close()
+
+    caplog.set_level(logging.INFO, logger="voicertc")
+    virtual_time.run(main())
+    assert [record.message for record in caplog.records] == ["provider_failed"]

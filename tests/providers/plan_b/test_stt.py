@@ -21,6 +21,7 @@ from voicertc.providers.base import (
     Resumed,
     SpeechToText,
     Started,
+    Used,
 )
 from voicertc.providers.plan_b.member import Member
 from voicertc.providers.plan_b.stt import FallbackSpeechToText
@@ -68,6 +69,19 @@ async def hear(recognizer: Recognizer, audio: AsyncIterator[PcmFrame] | None = N
         ((Hears(10), bad_key("a")), [], 1.2, "a refused the key"),
         ((Hears(10), KeyError("a bug")), [], 1.2, "KeyError"),
         ((Hears(10), ProviderError("a knows no Klingon", provider="a")), [], 1.2, "a knows no Klingon"),
+        ((Hears(), Final(None)), [], 1.2, "a yielded Final.text as None, not str"),  # type: ignore[arg-type]
+        (
+            (Hears(), "Hello."),
+            [],
+            1.2,
+            "a yielded str, not Started, Interim, EagerEnd, Resumed, EndOfTurn or Final",
+        ),
+        (
+            (Hears(), Final("Hello.", used=Used("a", seconds=None))),  # type: ignore[arg-type]
+            [],
+            1.2,
+            "a yielded Used.seconds as None, not int | float",
+        ),
     ],
     ids=[
         "crash at once",
@@ -80,6 +94,9 @@ async def hear(recognizer: Recognizer, audio: AsyncIterator[PcmFrame] | None = N
         "key",
         "bug",
         "refusal",
+        "final without a text",
+        "bare text",
+        "seconds that are none",
     ],
 )
 def test_a_turn_that_one_recognizer_loses_is_heard_by_the_next_from_its_beginning(

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable, Coroutine
 from contextlib import aclosing
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -56,8 +57,21 @@ def on_virtual_time(test: Callable[[], Coroutine[None, None, None]]) -> Callable
         ((HANGS,), 1.3, "a gave nothing within 1.2 s"),
         ((SpeechChunk(sound(0).samples), HANGS), 1.3, "a gave nothing within 1.2 s"),
         ((KeyError("a bug"),), 0.1, "KeyError"),
+        ((SpeechChunk(np.zeros(480, np.float32)),), 0.1, "a yielded float32 sound, not int16"),  # type: ignore[arg-type]
+        ((b"RIFF",), 0.1, "a yielded bytes, not SpeechChunk"),
     ],
-    ids=["crash", "key", "busy", "refusal", "late crash", "hang", "empty chunk and hang", "bug"],
+    ids=[
+        "crash",
+        "key",
+        "busy",
+        "refusal",
+        "late crash",
+        "hang",
+        "empty chunk and hang",
+        "bug",
+        "float",
+        "bytes",
+    ],
 )
 def test_a_clause_that_fails_before_its_first_sound_is_spoken_by_the_next_voice(
     fails: Script, begins_after: float, last_error: str
@@ -89,6 +103,24 @@ async def test_what_fails_after_its_first_sound_is_not_said_again() -> None:
     assert second.n_requests == 0
     assert voice.report().members[0].state == "open"
     assert await say(voice) == [10, 20]
+
+
+@on_virtual_time
+async def test_a_wrong_sound_in_the_middle_is_a_failure_and_does_not_get_through() -> None:
+    wrong = SpeechChunk(np.zeros((480, 2), np.int16))
+    first, second = Service("a", (sound(10), wrong, sound(20))), Service("b", SPEAKS)
+    voice = chain_of(first, second)
+    pieces = voice.synthesize("Hello.", VoiceRequest())
+    assert len((await anext(pieces)).samples) == 10
+    with pytest.raises(ProviderCrashed, match=r"a yielded sound of shape \(480, 2\), not mono, \(n,\)"):
+        await anext(pieces)
+    assert (first.n_open, second.n_requests) == (0, 0)
+
+
+@on_virtual_time
+async def test_a_voice_with_nobody_behind_it_is_checked_too() -> None:
+    with pytest.raises(ProviderCrashed, match="a yielded None, not SpeechChunk"):
+        await say(chain_of(Service("a", (None,))))
 
 
 @on_virtual_time
@@ -211,8 +243,29 @@ async def test_if_all_are_left_alone_all_are_asked_before_the_work_is_given_up()
     voice = chain_of(first, second)
     with pytest.raises(ProviderUnavailable, match="a refused the key"):
         await say(voice)
+    await asyncio.sleep(1.0)
     assert await say(voice) == [10, 20]
-    assert (now(), voice.report().current) == (pytest.approx(1.4), "b")
+    assert (now(), voice.report().current) == (pytest.approx(2.4), "b")
+
+
+@on_virtual_time
+async def test_what_an_operator_must_mend_is_not_asked_for_twice_in_a_moment() -> None:
+    first, second = Service("a", (bad_key("a"),)), Service("b", (bad_key("b"),), SPEAKS)
+    alone, voice = chain_of(first), chain_of(Service("c", (bad_key("c"),)), second)
+    for _ in range(3):  # as for a guess, and then for the turn itself
+        with pytest.raises(ProviderUnavailable, match="a refused the key"):
+            await say(alone)
+        await asyncio.sleep(0.3)
+    assert first.n_requests == 1
+    await asyncio.sleep(0.2)
+    with pytest.raises(ProviderUnavailable, match="a refused the key"):
+        await say(alone)
+    assert first.n_requests == 2
+    with pytest.raises(ProviderUnavailable, match="c refused the key"):
+        await say(voice)
+    with pytest.raises(ProviderUnavailable, match="c refused the key"):
+        await say(voice)
+    assert second.n_requests == 1
 
 
 @on_virtual_time
@@ -308,13 +361,22 @@ def test_what_happens_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     ]
     fields = [record.voicertc_fields for record in caplog.records]  # type: ignore[attr-defined]  # see logs.event
     assert fields[2] == {
-        "stage": "speaking",
+        "stage": "tts",
         "provider": "a",
         "reason": "a broke",
         "fix": None,
-        "state": "open",
+        "is_left_alone": True,
     }
-    assert fields[3]["instead"] == "b"
+    assert fields[1]["is_left_alone"] is None
+    assert fields[3] == {
+        "stage": "tts",
+        "provider": "a",
+        "is_left_alone": True,
+        "is_nearly_used": None,
+        "is_silent": None,
+        "instead": "b",
+    }
+    assert caplog.records[4].levelno == logging.INFO
 
 
 OUTCOMES = st.sampled_from(["well", "well", "crash", "key", "refusal", "hang", "late", "cut"])

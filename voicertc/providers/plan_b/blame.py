@@ -1,4 +1,8 @@
-"""Whose fault a failure was: only a provider's own says anything about how it fares."""
+"""Whose fault a failure was, for only a provider's own says how it fares, and whether a probe disproves it.
+
+A probe asks for what costs nothing, so it cannot disprove everything: models are described also to who has no
+credit left, and a server that describes none shows only that it answers.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +26,18 @@ class GateFull(ProviderBusy):
     """Too many of our own requests are waiting for a provider."""
 
 
+class Refused(ProviderUnavailable):
+    """A service that is there has refused: a bad key, no permission, an unknown model or path."""
+
+
+class NoCredit(Refused):
+    """A service is not paid for."""
+
+
+class NotDescribed(ProviderError):
+    """A probe was answered, and told neither that the provider works nor that it does not."""
+
+
 def blame(error: BaseException) -> Blame:
     """Say whose fault ``error`` was. What is no ``ProviderError`` is a bug in the provider's adapter."""
     match error:
@@ -33,3 +49,10 @@ def blame(error: BaseException) -> Blame:
             return Blame.PROVIDER if error.retryable else Blame.REQUEST
         case _:
             return Blame.PROVIDER
+
+
+def is_disproved(failure: type[BaseException] | None, told: NotDescribed | None) -> bool:
+    """Whether a probe shows that ``failure`` is over. ``told``: what it brought instead of a success."""
+    if failure is None:
+        return True
+    return not issubclass(failure, NoCredit if told is None else Refused)

@@ -5,7 +5,7 @@
       ^  ^                                                         │ its time is over
       │  └────────── the trial succeeded ───────── half-open <─────┤
       │                                            (one trial)     │
-      └────────── a probe succeeded (on probation) <───────────────┘
+      └────────── a probe was answered (on probation) <────────────┘
 
 Pure: every method is told the time, in seconds of any monotonic clock. What comes of a request counts only
 for the state in which it was let through, so an old request that ends late changes nothing.
@@ -62,27 +62,26 @@ class Permit:
 class CircuitBreaker:
     """One provider's breaker. Owned by its member; every request takes a permit and says what came of it.
 
-    ``is_probed``: something asks the provider in the background while the breaker is open. Without it a
-    failure that needs the operator is tried again by a real request, after the longest time.
+    A failure that needs the operator is tried again by a real request after the longest time, unless a probe
+    is answered before.
     """
 
-    def __init__(self, options: BreakerOptions | None = None, *, is_probed: bool = False) -> None:
+    def __init__(self, options: BreakerOptions | None = None) -> None:
         self.options = options or BreakerOptions()
-        self.is_probed = is_probed
         self.n_opened = 0
         """How often it has opened since a request succeeded last."""
         self._failures: deque[float] = deque(maxlen=self.options.failures)
         self.period = 0
         """Counts its openings and closings."""
         self._is_open = False
-        self._until: float | None = None  # when it is half-open; None: not by itself
+        self._until = 0.0  # when it is half-open
         self._trial: tuple[Permit, float] | None = None
 
     def state(self, now: float) -> State:
         """Return the state."""
         if not self._is_open:
             return State.CLOSED
-        return State.OPEN if self._until is None or now < self._until else State.HALF_OPEN
+        return State.OPEN if now < self._until else State.HALF_OPEN
 
     def allows(self, now: float) -> bool:
         """Whether a request should be made: not while it is open, nor while another one is the trial."""
@@ -95,14 +94,12 @@ class CircuitBreaker:
                 return not self._is_on_trial(now)
 
     def due(self, now: float) -> float:
-        """Return when the next request should be made; infinity if only a probe can say so."""
-        if self._is_open and self._until is None:
-            return float("inf")
+        """Return when the next request should be made."""
         if self.allows(now):
             return now
         if self.state(now) is State.HALF_OPEN and self._trial is not None:
             return self._trial[1] + self.options.trial
-        return self._until if self._until is not None else now
+        return self._until
 
     def admit(self, now: float) -> Permit:
         """Let a request through, also one that is not allowed: by succeeding it closes the breaker too."""
@@ -113,15 +110,15 @@ class CircuitBreaker:
         return permit
 
     def succeeded(self, permit: Permit) -> bool:
-        """Note that a request went well; return whether that closed the breaker."""
+        """Note that a request went well; return whether that ended an outage."""
         if permit.period != self.period:
             return False
+        was_out = self.n_opened > 0
         self._failures.clear()
         self.n_opened = 0
         if self._is_open:
             self._close()
-            return True
-        return False
+        return was_out
 
     def failed(self, permit: Permit, fault: Blame, now: float) -> bool:
         """Note that a request failed; return whether that opened the breaker (again)."""
@@ -134,7 +131,7 @@ class CircuitBreaker:
         is_pattern = (
             len(self._failures) == self.options.failures and now - self._failures[0] <= self.options.window
         )
-        # On probation, that is since only a probe has succeeded, one failure is enough.
+        # On probation, that is since only a probe was answered, one failure is enough.
         if fault is Blame.OPERATOR or permit.is_trial or self.n_opened or is_pattern:
             self._open(fault, now)
             return True
@@ -146,7 +143,7 @@ class CircuitBreaker:
             self._trial = None
 
     def probed(self) -> bool:
-        """Note that a probe succeeded; return whether that closed the breaker.
+        """Note that a probe was answered; return whether that closed the breaker.
 
         A probe proves less than a request does (a model is described also to who has no credit left), so the
         breaker is on probation: it opens again at the first failure, and for longer.
@@ -163,9 +160,7 @@ class CircuitBreaker:
         options = self.options
         open_for = min(options.longest, options.open_for * 2.0 ** min(self.n_opened, 32))
         self._is_open = True
-        self._until = now + open_for
-        if fault is Blame.OPERATOR:
-            self._until = None if self.is_probed else now + options.longest
+        self._until = now + (options.longest if fault is Blame.OPERATOR else open_for)
         self.n_opened += 1
         self._change()
 

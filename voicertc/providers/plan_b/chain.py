@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Generic
 
-from ...errors import ProviderBusy, ProviderError, ProviderUnavailable
+from ...errors import ProviderBusy, ProviderError, ProviderTimeout, ProviderUnavailable
 from ...logs import event
-from .blame import blame
+from .blame import NoCredit, NotDescribed, blame
+from .breaker import Permit, State
 from .member import Member, MemberReport, P
 from .probes import ProbeOptions, Probes
 
@@ -30,7 +32,7 @@ class ChainReport:
 
 
 class Chain(Generic[P]):
-    """The providers of one stage (``hearing``, ``thinking``, ``speaking``), best first, never none.
+    """The providers of one stage (``stt``, ``llm``, ``tts``), best first, never none.
 
     One object serves all calls of a process; it owns its members and the tasks that probe them.
     """
@@ -49,7 +51,7 @@ class Chain(Generic[P]):
         self.primary = self.members[0]
         """The one that the operator put first, also if it could not start."""
         self.clock = clock or _loop_time
-        self._probes = Probes(self.clock, self.recovered, probes)
+        self._probes = Probes(self.clock, self._on_probation, probes)
 
     async def start(self) -> None:
         """Start all members at once; those that cannot are left out, with a line for the operator.
@@ -83,6 +85,11 @@ class Chain(Generic[P]):
         await self._probes.close()
         await asyncio.gather(*(member.provider.close() for member in self.members))
 
+    def look(self) -> None:
+        """Probe each member once in the background: a wrong key is found before the first caller finds it."""
+        for member in self.members:
+            self._probes.look(member, self._found)
+
     def attempts(self) -> Attempts[P]:
         """Begin to look for a member that does one piece of work."""
         return Attempts(self)
@@ -104,6 +111,10 @@ class Chain(Generic[P]):
         member.last_error = error.message if isinstance(error, ProviderError) else type(error).__name__
         if isinstance(error, ProviderBusy) and error.retry_after is not None:
             member.rate_limits.refused(error.retry_after, self.clock())
+        if isinstance(error, ProviderUnavailable):
+            member.refused(error, self.clock())
+        if isinstance(error, ProviderTimeout):
+            self._probes.doubt(member)
         is_bug = not isinstance(error, ProviderError)
         event(
             _log,
@@ -114,15 +125,16 @@ class Chain(Generic[P]):
             provider=member.name,
             reason=member.last_error,
             fix=error.fix if isinstance(error, ProviderUnavailable) else None,
-            state=member.breaker.state(self.clock()).value,
+            is_left_alone=self._is_left_alone(member),
         )
         if has_opened:
-            self._probes.watch(member)
+            member.left_for = type(error)
+            if not isinstance(error, NoCredit):  # of which no probe can tell whether it is over
+                self._probes.watch(member)
 
     def recovered(self, member: Member[P]) -> None:
-        """Note that a member is asked again."""
-        member.last_error = ""
-        event(_log, logging.WARNING, "provider_recovered", stage=self.stage, provider=member.name)
+        """Note that a member that was left alone has done its work again."""
+        event(_log, logging.INFO, "provider_recovered", stage=self.stage, provider=member.name)
 
     def note_skipped(self, skipped: Sequence[Member[P]], chosen: Member[P]) -> None:
         """Log who is passed by, once for each time that it begins."""
@@ -136,11 +148,36 @@ class Chain(Generic[P]):
                     "provider_skipped",
                     stage=self.stage,
                     provider=member.name,
-                    state=member.breaker.state(now).value,
-                    is_nearly_used=member.rate_limits.is_nearly_used(now),
+                    is_left_alone=self._is_left_alone(member),
+                    is_nearly_used=member.rate_limits.is_nearly_used(now) or None,
+                    is_silent=member.is_silent or None,
                     instead=chosen.name,
                 )
         chosen.is_skipped = False
+
+    def _is_left_alone(self, member: Member[P]) -> bool | None:
+        """Whether only a trial asks it; ``None`` for no, so that a line says it only then."""
+        return member.breaker.state(self.clock()) is not State.CLOSED or None
+
+    def _on_probation(self, member: Member[P]) -> None:
+        """Note that a member is asked again, which is no proof yet that it works."""
+        event(_log, logging.INFO, "provider_on_probation", stage=self.stage, provider=member.name)
+
+    def _found(self, member: Member[P], permit: Permit, error: ProviderError) -> None:
+        """Take what the first probe has failed with as if a request had, unless one has said it already."""
+        if isinstance(error, NotDescribed):
+            member.breaker.abandoned(permit)
+            event(
+                _log,
+                logging.INFO,
+                "provider_not_described",
+                stage=self.stage,
+                provider=member.name,
+                reason=error.message,
+            )
+        elif permit.period == member.breaker.period:
+            opened = member.breaker.failed(permit, blame(error), self.clock())
+            self.failed(member, error, has_opened=opened)
 
 
 class Attempts(Generic[P]):
@@ -164,7 +201,7 @@ class Attempts(Generic[P]):
         usable = [member for member in untried if member.is_usable(now)]
         self._is_desperate = self._is_desperate or not (usable or self._tried)
         if self._is_desperate:
-            usable = sorted(untried, key=lambda member: member.due(now))
+            usable = self._willing(untried, now)
         if not usable:  # a little that is left of an allowance is better than nobody
             usable = [member for member in untried if member.breaker.allows(now)]
         if not usable:
@@ -173,6 +210,15 @@ class Attempts(Generic[P]):
         self._chain.note_skipped([member for member in untried if member not in usable], chosen)
         self._tried.append(chosen)
         return Attempt(self._chain, self, chosen, has_next=len(usable) > 1)
+
+    def _willing(self, untried: list[Member[P]], now: float) -> list[Member[P]]:
+        """Return who is asked for want of a better one: not who has just said that an operator must act."""
+        by_due = sorted(untried, key=lambda member: member.due(now))
+        refusals = {member: member.just_refused(now) for member in by_due}
+        willing = [member for member in by_due if refusals[member] is None]
+        if not willing:
+            self.errors += [error for error in refusals.values() if error is not None]
+        return willing
 
     @property
     def error(self) -> Exception:
@@ -197,6 +243,22 @@ class Attempt(Generic[P]):
         self._chain = chain
         self._attempts = attempts
         self._permit = member.breaker.admit(chain.clock())
+
+    def unless_silent(self, scope: asyncio.Timeout) -> AbstractContextManager[None]:
+        """End ``scope`` as soon as nothing at all comes from where the member is, if others may be asked."""
+        loop, address = asyncio.get_running_loop(), self.member.address
+
+        def give_up() -> None:
+            if not scope.expired():
+                scope.reschedule(loop.time())
+
+        return address.waiting(give_up) if address is not None and self.has_next else nullcontext()
+
+    def timeout(self, what: str) -> ProviderTimeout:
+        """Return the error of a member that was given up; ``what`` it has not done, unless it could not."""
+        name = self.member.name
+        said = f"nothing comes from where {name} is" if self.member.is_silent else f"{name} {what}"
+        return ProviderTimeout(said, provider=name)
 
     async def __aenter__(self) -> Attempt[P]:
         try:

@@ -7,7 +7,6 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from typing import TypeVar
 
-from ...errors import ProviderTimeout
 from .chain import Attempt, Chain
 from .member import Member, P
 
@@ -48,14 +47,14 @@ async def _opening(
     opening: list[_T] = []
     try:
         async with asyncio.timeout(first_timeout if attempt.has_next else None) as scope:
-            async for piece in pieces:
-                opening.append(piece)
-                if is_useful(piece):
-                    attempt.has_begun = True
-                    break
+            with attempt.unless_silent(scope):
+                async for piece in pieces:
+                    opening.append(piece)
+                    if is_useful(piece):
+                        attempt.has_begun = True
+                        break
     except TimeoutError:
         if not scope.expired():
             raise
-        name = attempt.member.name
-        raise ProviderTimeout(f"{name} gave nothing within {first_timeout:g} s", provider=name) from None
+        raise attempt.timeout(f"gave nothing within {first_timeout:g} s") from None
     return opening

@@ -11,10 +11,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, suppress
-from dataclasses import replace
 
 from ...audio.pcm import PcmFrame
-from ...errors import ProviderCrashed, ProviderTimeout
+from ...errors import ProviderCrashed
 from ..base import (
     EagerEnd,
     Final,
@@ -25,15 +24,14 @@ from ..base import (
     SpeechToText,
     Started,
 )
+from ..checks import heard_mistake
 from .chain import Attempt, Chain, ChainReport, Clock
 from .member import Member
 from .probes import ProbeOptions
-from .tape import Tape
+from .tape import MAX_TURN, Tape, shifted
 
 FINAL_TIMEOUT = 1.5
 """Seconds from the end of a turn's sound to its text: above the slowest good service's usual."""
-MAX_TURN = 30.0
-"""Seconds of a turn that are kept: the longest turn there is, unless the operator wants longer ones."""
 
 
 class FallbackSpeechToText:
@@ -52,7 +50,7 @@ class FallbackSpeechToText:
         probes: ProbeOptions | None = None,
         clock: Clock | None = None,
     ) -> None:
-        self.chain = Chain("hearing", members, probes=probes, clock=clock)
+        self.chain = Chain("stt", members, probes=probes, clock=clock)
         self.first_timeout = first_timeout
         self.max_turn = max_turn
 
@@ -121,23 +119,25 @@ class _Attention:
     async def _hear(
         self, attempt: Attempt[SpeechToText], tape: Tape, request: RecognitionRequest
     ) -> AsyncGenerator[HeardPiece, None]:
-        """Yield what one member hears, up to its ``Final``; raise if that is late, or does not come."""
+        """Yield what one member hears, up to its ``Final``; raise if that is late, wrong or missing."""
         begun = self._stt.chain.clock()
         audio, offset = tape.play(is_last=not attempt.has_next)
+        name = attempt.member.name
         recognizer = self._recognizer_of(attempt.member)
         try:
             async with aclosing(recognizer.recognize(audio, request)) as pieces:
                 while (piece := await self._next(attempt, pieces, tape, begun)) is not None:
+                    if mistake := heard_mistake(piece):
+                        raise ProviderCrashed(f"{name} {mistake}", provider=name)
                     if isinstance(piece, Final):
                         attempt.has_begun = True
-                        yield _shifted(piece, offset)
+                        yield shifted(piece, offset)
                         return
                     yield piece
         except Exception:
             # A turn whose sound broke, or whose call is over, fails with everybody.
             attempt.is_excused = tape.error is not None or self._is_closed
             raise
-        name = attempt.member.name
         raise ProviderCrashed(f"{name} ended without a result", provider=name)
 
     async def _next(
@@ -160,12 +160,12 @@ class _Attention:
                     tape.on_end = limit
                     if tape.ended_at is not None:
                         limit()
-                return await anext(pieces, None)
+                with attempt.unless_silent(scope):
+                    return await anext(pieces, None)
         except TimeoutError:
             if not scope.expired():
                 raise
-            name = attempt.member.name
-            raise ProviderTimeout(f"{name} gave no text within {timeout:g} s", provider=name) from None
+            raise attempt.timeout(f"gave no text within {timeout:g} s") from None
         finally:
             tape.on_end = None
 
@@ -173,11 +173,3 @@ class _Attention:
         if member not in self._attending:
             self._attending[member] = member.provider.attend(self._request)
         return self._attending[member]
-
-
-def _shifted(final: Final, offset: float) -> Final:
-    """Return ``final`` with its words' times counted from the turn's first frame, also where that is gone."""
-    if not offset:
-        return final
-    words = (replace(word, start=word.start + offset, end=word.end + offset) for word in final.words)
-    return replace(final, words=tuple(words))

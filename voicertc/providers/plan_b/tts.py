@@ -9,6 +9,7 @@ from dataclasses import replace
 from ...core.clauses import is_speakable
 from ...errors import ProviderCrashed
 from ..base import SpeechChunk, TextToSpeech, VoiceRequest, WarmedVoice
+from ..checks import speech_mistake
 from .chain import Chain, ChainReport, Clock
 from .member import Member
 from .probes import ProbeOptions
@@ -32,7 +33,7 @@ class FallbackTextToSpeech:
         probes: ProbeOptions | None = None,
         clock: Clock | None = None,
     ) -> None:
-        self.chain = Chain("speaking", members, probes=probes, clock=clock)
+        self.chain = Chain("tts", members, probes=probes, clock=clock)
         self._first_timeout = first_timeout
 
     @property
@@ -72,10 +73,12 @@ class FallbackTextToSpeech:
 async def _audible(
     member: Member[TextToSpeech], text: str, request: VoiceRequest, *, is_substitute: bool
 ) -> AsyncGenerator[SpeechChunk, None]:
-    """Speak ``text``; a voice that makes no sound of words has failed."""
+    """Speak ``text``; a voice that makes no sound of words, or anything else than sound, has failed."""
     is_silent = True
     async with aclosing(member.provider.synthesize(text, request)) as chunks:
         async for chunk in chunks:
+            if mistake := speech_mistake(chunk):
+                raise ProviderCrashed(f"{member.name} {mistake}", provider=member.name)
             is_silent = is_silent and not len(chunk.samples)
             yield replace(chunk, is_substitute=True) if is_substitute else chunk
     if is_silent and is_speakable(text):

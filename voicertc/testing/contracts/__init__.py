@@ -9,12 +9,13 @@
 They need pytest and pytest-asyncio in its auto mode: ``pip install voicertc[testing]``. Fixtures that a
 suite declares are abstract: one that is forgotten fails, it does not pass silently. Attributes of the class
 say what a kind of provider cannot do by its nature. Every wait has the deadline ``rules.LIMIT``, so a hang is
-a failure; no test measures the machine's speed. ``docs/providers.md`` is the guide.
+a failure; no test measures the machine's speed, but for one that notices a blocked event loop
+(``event_loop``). ``docs/providers.md`` is the guide.
 """
 
 import pytest
 
 pytest.register_assert_rewrite(
-    *(f"{__name__}.{name}" for name in ("language_model", "reply_engine", "rules")),
+    *(f"{__name__}.{name}" for name in ("event_loop", "language_model", "provider", "reply_engine", "rules")),
     *(f"{__name__}.{name}" for name in ("speech_to_text", "text_to_speech", "turns")),
 )

@@ -18,6 +18,8 @@ from ...core.options import Tool, ToolChoice
 from ...core.replies import CutShort, ToolCall, Usage
 from ...errors import ProviderError, ProviderTimeout
 from ...providers.base import AnsweredCall, AnswerPiece, AnswerRequest, LanguageModel, Message, Used
+from .event_loop import assert_leaves_no_task, assert_never_holds_the_loop_up
+from .provider import ProviderContract
 from .rules import LIMIT, assert_blames, assert_plausible, assert_tells_no_key
 
 CITY = '{"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}'
@@ -69,9 +71,10 @@ def in_order(pieces: Sequence[AnswerPiece]) -> bool:
     return kinds == sorted(kinds) and kinds.count(2) <= 1 and kinds.count(3) <= 1
 
 
-class LanguageModelContract:
+class LanguageModelContract(ProviderContract):
     """Inherit, give the fixtures, and the model is judged."""
 
+    stage = "llm"
     counted_by: str | None = None
     """The provider that ``Usage`` names, where it is not the model's own name (a chain)."""
 
@@ -96,7 +99,7 @@ class LanguageModelContract:
         return None
 
     async def assert_nothing_held(self, model: LanguageModel) -> None:
-        """Fail if an answer that is over still holds a task, a socket (override)."""
+        """Fail if an answer that is over still holds what is no task: a socket, a lock (override)."""
 
     async def test_an_answer_is_words_in_pieces_then_their_count(self, model: LanguageModel) -> None:
         pieces = await told(model)
@@ -195,3 +198,9 @@ class LanguageModelContract:
             with pytest.raises(ProviderError):
                 async for _ in pieces:
                     pass
+
+    async def test_answers_leave_no_task_behind(self, model: LanguageModel) -> None:
+        await assert_leaves_no_task(lambda: told(model))
+
+    async def test_the_event_loop_is_never_held_up(self, model: LanguageModel) -> None:
+        await assert_never_holds_the_loop_up(lambda: told(model))

@@ -21,6 +21,7 @@ from ...core.options import ToolChoice
 from ...core.replies import Cause, CutShort, ReplyRequest, ToolCall, Usage
 from ...errors import ProviderError
 from ...session.engine import AudioMade, ClauseClosed, ClauseOpened, Piece, ReplyEngine, TextBegan, TextMade
+from .event_loop import EventLoopContract, assert_leaves_no_task, assert_never_holds_the_loop_up
 from .language_model import TIME, WEATHER
 from .rules import LIMIT, assert_tells_no_key
 
@@ -31,7 +32,7 @@ WRITTEN = replace(SPOKEN, output=Modality.TEXT)
 GIVEN = "Good evening, and welcome. This line is not recorded; say goodbye to hang up."
 
 
-class ReplyEngineContract:
+class ReplyEngineContract(EventLoopContract):
     """Inherit, give the fixtures, and the engine is judged."""
 
     calls_tools = True
@@ -58,7 +59,7 @@ class ReplyEngineContract:
         return None
 
     async def assert_nothing_held(self, engine: ReplyEngine) -> None:
-        """Fail if a reply that is over still holds a task, a socket, a voice (override)."""
+        """Fail if a reply that is over still holds what is no task: a socket, a voice (override)."""
 
     async def test_a_spoken_reply_is_clauses_each_with_its_sound(self, engine: ReplyEngine) -> None:
         pieces = await made(engine, SPOKEN)
@@ -185,6 +186,12 @@ class ReplyEngineContract:
             assert_tells_no_key(caught.value, caplog.text, planted_key)
             assert_in_order(pieces)
         await self.assert_nothing_held(broken_engine)
+
+    async def test_replies_leave_no_task_behind(self, engine: ReplyEngine) -> None:
+        await assert_leaves_no_task(lambda: made(engine, SPOKEN))
+
+    async def test_the_event_loop_is_never_held_up(self, engine: ReplyEngine) -> None:
+        await assert_never_holds_the_loop_up(lambda: made(engine, SPOKEN))
 
 
 async def made(

@@ -115,6 +115,22 @@ class SpeechToTextContract(TurnContract):
         await self.assert_nothing_held(recognizer)
         assert final_of(await hear(recognizer, audio(speech), recognition)).text
 
+    async def test_cancelling_while_words_are_due_is_not_swallowed(
+        self, recognizer: SpeechToText, speech: Samples, recognition: RecognitionRequest
+    ) -> None:
+        for n_rounds in (0, 3, 20):  # of the event loop, since the last frame was taken
+            attention, ended = recognizer.attend(recognition), asyncio.Event()
+            turn = asyncio.create_task(hear_turn(attention, ending(audio(speech), ended), recognition))
+            async with asyncio.timeout(LIMIT):
+                await ended.wait()
+                for _ in range(n_rounds):
+                    await asyncio.sleep(0)
+                was_due = turn.cancel()  # who already knows the words is done
+                await asyncio.wait({turn})
+                await attention.close()
+            assert turn.cancelled() == was_due
+        await self.assert_nothing_held(recognizer)
+
     async def test_an_ear_that_breaks_is_not_a_providers_error(
         self, recognizer: SpeechToText, speech: Samples, recognition: RecognitionRequest
     ) -> None:

@@ -21,20 +21,23 @@ from ...providers.base import (
     SpeechToText,
     Started,
 )
+from .event_loop import assert_leaves_no_task, assert_never_holds_the_loop_up
+from .provider import ProviderContract
 from .rules import LIMIT, assert_plausible
 from .sounds import audio, hear, plain_words
 
 _BEFORE_FINAL = (Started, Interim, EagerEnd, Resumed, EndOfTurn)
 
 
-class TurnContract:
+class TurnContract(ProviderContract):
     """What ``SpeechToTextContract`` begins with; inherit from that one."""
 
+    stage = "stt"
     gives_interims = True
     """False for a recognizer that is given whole turns (a file endpoint)."""
     holds_a_connection = False
-    """True for a recognizer whose attention to a call is a connection, which ``Recognizer.close`` closes;
-    false where each turn is heard by itself (``EachTurn``): closing lets a turn under way end."""
+    """True for a recognizer whose attention to a call is a connection, which ``Recognizer.close`` closes with
+    all turns under way; false where each turn is heard by itself (``EachTurn``), and goes on then."""
     at_once = 2
     """How many turns the fixture's recognizer can hear at the same time."""
     counted_by: str | None = None
@@ -76,7 +79,7 @@ class TurnContract:
         return None
 
     async def assert_nothing_held(self, recognizer: SpeechToText) -> None:
-        """Fail if a turn that is over still holds a worker, a task, a socket (override)."""
+        """Fail if a turn that is over still holds what is no task: a worker, a socket (override)."""
 
     async def test_a_turn_ends_in_exactly_one_final(
         self, recognizer: SpeechToText, speech: Samples, recognition: RecognitionRequest
@@ -181,6 +184,16 @@ class TurnContract:
             yield PcmFrame(speech[:0], position=5_000_000)
 
         assert final_of(await hear(recognizer, ragged(), recognition)).text
+
+    async def test_turns_leave_no_task_behind(
+        self, recognizer: SpeechToText, speech: Samples, recognition: RecognitionRequest
+    ) -> None:
+        await assert_leaves_no_task(lambda: hear(recognizer, audio(speech), recognition))
+
+    async def test_the_event_loop_is_never_held_up(
+        self, recognizer: SpeechToText, speech: Samples, recognition: RecognitionRequest
+    ) -> None:
+        await assert_never_holds_the_loop_up(lambda: hear(recognizer, audio(speech), recognition))
 
 
 def final_of(heard: list[HeardPiece]) -> Final:
