@@ -111,10 +111,12 @@ def test_user_and_password_of_an_address_are_masked(format_: str) -> None:
     stream = written(LoggingOptions(format=format_))  # type: ignore[arg-type]  # parametrized
     logging.getLogger("httpx2").warning('POST http://me:hunter2@127.0.0.1:9/v1/chat "200 OK"')
     logs.event(log, logging.INFO, "seen", url="https://hunter2@proxy.test:3128", mail="me@example.test")
+    logs.event(log, logging.INFO, "seen", url="http://me:p@hunter2/x@odd.test/v1")
     text = stream.getvalue()
     assert "hunter2" not in text
     assert "http://***@127.0.0.1:9/v1/chat" in text
     assert "https://***@proxy.test:3128" in text
+    assert "http://***@odd.test/v1" in text
     assert "me@example.test" in text
 
 

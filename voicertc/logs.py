@@ -41,8 +41,9 @@ _AUDIO = logging.getLogger("voicertc.audio_events")
 _KEY_SHAPED = re.compile(r"\b(?:sk|ek|rk)[-_][A-Za-z0-9_-]{12,}|(?<=Bearer )[A-Za-z0-9._~+/=-]+")
 """OpenAI's secret, ephemeral and restricted keys, and what follows ``Bearer``."""
 
-_USER_INFO = re.compile(r"(?<=://)[^/\s?#\"'@]+(?=@)")
-"""User and password in an address, of a proxy or a base URL: the password may be a key."""
+_USER_INFO = re.compile(r"(?<=://)[^\s?#\"']+(?=@)")
+"""User and password in an address, of a proxy or a base URL: the password may be a key. An address with an @
+in its path loses more than it must."""
 
 _PLAIN = re.compile(r"[^\s\"'=\\\x00-\x1f\x7f]+")
 

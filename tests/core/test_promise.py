@@ -171,6 +171,49 @@ def test_what_proves_to_be_words_late_is_owed_an_answer_from_its_end_on() -> Non
     assert world.times_of(commands.FillReply) == [pytest.approx(silent_since + 2.4)]
 
 
+@pytest.mark.parametrize("takes", [2.1, 2.2, 2.3])
+def test_a_noise_does_not_bring_back_a_wait_that_is_over(takes: float) -> None:
+    def agent(text: str) -> Answer:
+        return [ToolCall("weather")] if "weather" in text else [takes, "Fine."]
+
+    # The first answer comes while its filler is on the way.
+    world = World(OPTIONS, SessionOptions(tools=(Tool("weather"),)), agent=agent, delays=Delays(filler=0.5))
+    world.user_says(1.0, "how are you", lasts=1.0)
+    world.user_says(60.0, "how is the weather", lasts=1.0)
+    world.user_says(62.0, "", lasts=0.3)
+    world.run(until=64.5)
+    assert PHRASES.apology not in [fact.request.text for fact in world.facts_of(facts.ReplyBegan)]
+
+
+@pytest.mark.parametrize(("at", "lasts"), [(5.8, 0.3), (8.0, 0.3), (8.0, 0.7)])
+def test_a_function_is_given_up_in_time_whatever_noise_there_is(at: float, lasts: float) -> None:
+    worlds = []
+    for noises in ([], [at]):
+        world = World(
+            OPTIONS, SessionOptions(tools=(Tool("weather"),)), agent=lambda _: [ToolCall("weather")]
+        )
+        world.user_says(1.0, "how is the weather", lasts=1.0)
+        for when in noises:
+            world.user_says(when, "", lasts=lasts)
+        world.run(until=80.0)
+        worlds.append(world)
+    quiet, noisy = ([fact.request.text for fact in each.facts_of(facts.ReplyBegan)] for each in worlds)
+    assert quiet[-1] == noisy[-1] == PHRASES.apology
+    assert noisy.count(WAITING) == 1  # what is said next is that it goes on
+    apologies = [each.when(facts.ReplyBegan)[-1] for each in worlds]
+    assert abs(apologies[1] - apologies[0]) <= 5.0
+
+
+def test_coughs_over_a_filler_do_not_keep_an_agent_from_being_given_up() -> None:
+    quiet, noisy = asked(agent=[SILENT]), asked(agent=[SILENT])
+    noisy.user_says(5.2, "", lasts=0.3)
+    for world in (quiet, noisy):
+        world.run(until=40.0)
+    held = 0.3 + 0.07 + 1.0  # from when it was heard to when the filler went on
+    late = noisy.times_of(commands.CancelReply)[0] - quiet.times_of(commands.CancelReply)[0]
+    assert 0.0 < late <= held
+
+
 def test_words_that_follow_a_noise_begin_the_wait_anew() -> None:
     world = asked(agent=[SILENT])
     world.user_says(4.0, "", lasts=0.3)
@@ -179,12 +222,12 @@ def test_words_that_follow_a_noise_begin_the_wait_anew() -> None:
     assert world.times_of(commands.FillReply)[0] == pytest.approx(4.6 + 1.0 + 0.5 + 2.4)
 
 
-def test_speech_whose_words_fail_leaves_the_wait_as_it_was() -> None:
+def test_speech_whose_words_fail_is_speech_and_no_noise() -> None:
     world = World(OPTIONS, agent=lambda _: [SILENT], is_recognizer_up=lambda: world.now < 4.0)
     world.user_says(1.0, "how are you", lasts=1.0)
     world.user_says(4.0, "are you there", lasts=1.0)
     world.run(until=8.0)
-    assert world.times_of(commands.FillReply) == [pytest.approx(4.0 + 1.0 + 0.5 + 0.15)]
+    assert world.times_of(commands.FillReply) == [pytest.approx(4.0 + 1.0 + 0.5 + 2.4)]
 
 
 def test_who_may_not_interrupt_is_not_spoken_over_by_a_filler_either() -> None:
@@ -339,7 +382,7 @@ ANSWERS = st.one_of(
     ),
 )
 HAPPENINGS = st.sampled_from([ASK, events.SayRequested("Your timer is up.", Cause.TIMER), None, None, None])
-TURNS = st.tuples(st.floats(0.1, 9.0), st.sampled_from([0.6, 1.0, 4.0]), st.booleans(), HAPPENINGS)
+TURNS = st.tuples(st.floats(0.1, 9.0), st.sampled_from([0.3, 1.0, 4.0]), st.booleans(), HAPPENINGS)
 
 
 @settings(max_examples=200, deadline=None)
@@ -348,21 +391,25 @@ TURNS = st.tuples(st.floats(0.1, 9.0), st.sampled_from([0.6, 1.0, 4.0]), st.bool
     st.lists(ANSWERS, min_size=1, max_size=5),
     st.sampled_from([0.15, 1.93, 4.87, SILENT]),
     st.sampled_from([None, 0.15]),
+    st.sampled_from([0.02, 0.25]),
 )
 def test_nobody_is_left_in_silence(
     turns: list[tuple[float, float, bool, events.Event | None]],
     answers: list[Answer],
     final: float,
     eager: float | None,
+    filler: float,
 ) -> None:
     given_answers = iter(answers * 99)
     session = SessionOptions(tools=(Tool("weather"),))
     options = replace(OPTIONS, endpointing=EndpointingOptions(eager_silence=eager))
-    world = World(options, session, agent=lambda _: next(given_answers), delays=Delays(final=final))
+    world = World(
+        options, session, agent=lambda _: next(given_answers), delays=Delays(final=final, filler=filler)
+    )
     now, speech, noises = 0.0, [], []
     for gap, lasts, is_noise, happening in turns:
         now += gap
-        lasts = 0.3 if is_noise else lasts
+        lasts = min(lasts, 0.7) if is_noise else max(lasts, 0.6)  # that is meant as words
         world.user_says(now, "" if is_noise else "hello there", lasts=lasts)
         if is_noise:
             noises.append((now, now + lasts + 0.5 + min(final, options.endpointing.final_timeout)))

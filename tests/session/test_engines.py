@@ -248,6 +248,31 @@ def test_a_turn_that_nobody_has_heard_is_apologized_for() -> None:
     play(scene)
 
 
+def test_a_noise_that_the_service_could_not_answer_is_no_question_to_the_agent() -> None:
+    async def scene() -> Room:
+        room = Room([[CRASH]], [""])
+        room.line.says(1.0, lasts=1.0)
+        await room.line.run(until=6.0)
+        assert room.agent.requests == []
+        assert room.line.history == [("user", ""), ("assistant", QUIET.conversation.phrases.apology)]
+        return room
+
+    play(scene)
+
+
+def test_a_turn_of_any_length_is_kept_from_its_beginning() -> None:
+    async def scene() -> Room:
+        endpointing = replace(QUIET.conversation.endpointing, max_turn=60.0)
+        setup = replace(QUIET, conversation=replace(QUIET.conversation, endpointing=endpointing))
+        room = Room(turns=[CRASH], setup=setup)
+        room.line.says(1.0, lasts=40.0)
+        await room.line.run(until=46.0)
+        assert room.recognizer.turns == [pytest.approx(40.5, abs=0.2)]
+        return room
+
+    play(scene)
+
+
 def test_what_follows_from_one_failure_is_not_another() -> None:
     async def scene() -> Room:
         room = Room(

@@ -114,7 +114,7 @@ class Floor:
             self.listening.turn.is_speaking = False
             self.end_turn()
         self._doubt.forget()
-        self.replying.hold(even_unheard=True)
+        self.replying.hold(self.now, even_unheard=True)
 
     def back(self) -> None:
         """The client is there again."""
@@ -272,8 +272,13 @@ class Floor:
         if text:
             self.greet_no_more()
             self.agenda.answer_is_due |= self._answers_turns
-        elif self._answers_turns and not self.agenda.answer_is_due and turn.is_meant:
+        elif self._answers_turns and turn.is_meant and not self._is_work_under_way:
             self.agenda.say(self._options.phrases.not_heard, Cause.APOLOGY)
+
+    @property
+    def _is_work_under_way(self) -> bool:
+        """Whether the user waits for an answer, or for what a function gives: that is what comes next."""
+        return self.agenda.answer_is_due or self._promise.is_tool_at_work
 
     def _answer(self) -> None:
         """The user has said something that wants an answer."""
@@ -284,7 +289,7 @@ class Floor:
         if not turn.is_published:
             self._disclaim(turn)
             return
-        self._promise.speech_judged(turn, has_words=False)
+        self._promise.speech_judged(turn, has_words=True)  # as far as anybody knows
         self._out.publish(facts.HearingFailed(event.item_id, event.code, event.message))
         phrases = self._options.phrases
         phrase = phrases.busy if event.code == "busy" else phrases.apology
@@ -398,7 +403,7 @@ class Floor:
     def _hold(self) -> None:
         """The user may be taking the floor: silence first, decide then."""
         self._doubt.hold(self.now)
-        self.replying.hold()
+        self.replying.hold(self.now)
 
     def _resume(self) -> None:
         """It was no claim: the reply goes on where it was silenced."""

@@ -50,6 +50,11 @@ class _Wait:
             return None
         return max(self.owed_since, self.quiet_since) + (_AGAIN if self.n_kept else _FIRST)
 
+    def with_later(self, wait: _Wait) -> _Wait:
+        """Return this wait, gone on as ``wait``, which was taken for another."""
+        quiet_since = wait.quiet_since if self.quiet_since is None else self.quiet_since
+        return _Wait(self.owed_since, quiet_since, self.n_kept + wait.n_kept)
+
     def shifted(self, by: float) -> _Wait:
         owed_since = None if self.owed_since is None else self.owed_since + by
         quiet_since = None if self.quiet_since is None else self.quiet_since + by
@@ -64,6 +69,10 @@ class _Interrupted:
     number: int
     by_nothing: bool = False
 
+    def by_a_word(self) -> _Interrupted:
+        """Something was said meanwhile: silence is counted from then on."""
+        return replace(self, wait=replace(self.wait, quiet_since=None))
+
 
 class Promise:
     """Owned by the ``Floor``, whose parts it looks at. Without ``phrases.waiting`` nothing is promised."""
@@ -77,7 +86,8 @@ class Promise:
         self._items = items
         self._phrases = phrases
         self._wait = _Wait()
-        self._unheard: _Wait | None = None  # the wait as it was before a word that is still silent
+        self._unheard: _Wait | None = None  # the wait as it was before a word that is still silent …
+        self._carrier: str | None = None  # … and part of this reply, if not one of its own
         self._interrupted: _Interrupted | None = None
         self._proved: float | None = None  # until when was said what has just proved to be speech
         self._given_up: str | None = None
@@ -96,10 +106,10 @@ class Promise:
         """
         is_promised = self._phrases.waiting is not None and is_up
         is_owed = is_promised and self._owes_words(session, answers_turns)
-        self._follow_interruption(is_owed=is_owed)
+        self._follow_fate(is_owed=is_owed)
         wait = self._wait
         if is_owed and self._interrupted and self._interrupted.by_nothing:
-            wait, self._interrupted = self._interrupted.wait, None
+            wait, self._interrupted = self._interrupted.wait.with_later(wait), None
         is_quiet = self._replying.is_silent and not self._listening.is_speaking
         quiet_since = (now if wait.quiet_since is None else wait.quiet_since) if is_quiet else None
         proved, self._proved = self._proved, None
@@ -110,7 +120,7 @@ class Promise:
         """Say a word in place of the one that is owed; if it is not heard, another is due in its time."""
         wait = self._wait
         assert wait.owed_since is not None  # this is its deadline
-        self._wait, self._unheard = _Wait(wait.owed_since, now, wait.n_kept + 1), wait
+        self._wait, self._unheard = _Wait(wait.owed_since, now, wait.n_kept + 1), None
         live = self._replying.live
         if live is None and self._is_function_due and now - wait.owed_since >= _TOOL_PATIENCE:
             self._given_up = self._last_item.id if self._last_item else None
@@ -121,10 +131,12 @@ class Promise:
             return
         if live is not None and live.request.cause is not Cause.FILLER:
             self._replying.fill(phrase)
+            self._unheard, self._carrier = wait, live.id
         elif self._replying.is_idle:
             request = replace(plain_request(session, Cause.FILLER), text=phrase)
             self._replying.start(request, now)
             self._fillers.append(self._replying.item_id)
+            self._unheard, self._carrier = wait, None
 
     def shift(self, by: float) -> None:
         """Session time has jumped: nobody has waited any longer for it."""
@@ -148,7 +160,7 @@ class Promise:
             return
         if has_words:
             self._interrupted = None
-        elif self._listening.turn is None:  # else what is being said now is still to be judged
+        elif self._listening.turn is None and self._listening.is_settled:  # else others are to be judged yet
             self._interrupted = replace(self._interrupted, by_nothing=True)
 
     @property
@@ -159,16 +171,21 @@ class Promise:
             return False
         return last.kind in (Kind.FUNCTION_CALL, Kind.FUNCTION_CALL_OUTPUT)
 
-    def _follow_interruption(self, *, is_owed: bool) -> None:
-        """Note whether the user has begun to speak into the wait: it may prove to be nothing."""
-        turn = self._listening.turn
+    def _follow_fate(self, *, is_owed: bool) -> None:
+        """Note what becomes of the wait: a word was heard or lost, or the user speaks, if it is speech."""
+        turn, live = self._listening.turn, self._replying.live
         if is_owed:
-            if not self._replying.is_silent:
-                self._unheard = self._interrupted = None  # a word has come
-        elif turn is None and self._listening.is_settled:
+            if self._unheard and self._carrier and (live is None or live.id != self._carrier):
+                self._wait, self._unheard = self._unheard, None  # it has gone with the reply
+            if not self._replying.is_silent:  # a word has come
+                self._unheard = None
+                self._interrupted = self._interrupted and self._interrupted.by_a_word()
+            return
+        if turn is None and self._listening.is_settled:
             self._interrupted = None
-        elif turn and self._wait.deadline is not None and self._interrupted is None:
+        elif turn and self._wait.owed_since is not None and self._interrupted is None:
             self._interrupted = _Interrupted(self._unheard or self._wait, turn.number)
+        self._unheard = None
 
     def _owes_words(self, session: SessionOptions, answers_turns: bool) -> bool:
         """Whether the user waits for the agent to speak, or to go on."""

@@ -152,6 +152,7 @@ class Reply:
     failure: Failure | None = None
     is_starved: bool = False
     """Whether its sound has run out although more of it is due."""
+    held_since: float | None = None
 
     @property
     def is_awaited(self) -> bool:

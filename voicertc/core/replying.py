@@ -242,18 +242,20 @@ class Replying:
         if self.live and self.live.stage is Stage.PLAYING:
             self._out.order(DuckReply(self.live.id))
 
-    def hold(self, *, even_unheard: bool = False) -> None:
+    def hold(self, now: float, *, even_unheard: bool = False) -> None:
         """Silence the reply that is playing, or keep one that is being prepared silent; it may go on."""
         is_unheard = self.stage is Stage.PREPARING
         if self.live and (self.stage is Stage.PLAYING or (is_unheard and even_unheard)):
-            self.live.stage = Stage.HELD
+            self.live.stage, self.live.held_since = Stage.HELD, now
             self._out.order(HoldReply(self.live.id))
 
     def resume(self, now: float) -> None:
-        """Go on with a ducked or held reply; one that was not heard yet has as long again to begin."""
+        """Go on with a ducked or held reply, which has as long as it had before it was held."""
         if self.live and self.live.stage in (Stage.PLAYING, Stage.HELD):
             self.live.stage = Stage.PLAYING if self.live.has_begun else Stage.PREPARING
-            self.live.deadline = now + self._patience
+            if self.live.held_since is not None:
+                self.live.deadline += now - self.live.held_since
+                self.live.held_since = None
             self._out.order(ResumeReply(self.live.id))
 
     def cancel(self, reason: str) -> Reply | None:

@@ -119,7 +119,7 @@ class RealtimeClient:
         url = socket_url(self.access.base_url, query)
         try:
             async with asyncio.timeout(self.access.connect_timeout):
-                return await self._http.ws_connect(
+                line = await self._http.ws_connect(
                     url,
                     headers={"Authorization": f"Bearer {key}"} if key else {},
                     proxy=_proxy_to(self.access.base_url),
@@ -127,6 +127,8 @@ class RealtimeClient:
                     timeout=aiohttp.ClientWSTimeout(ws_close=self.times.close),
                     max_msg_size=MAX_MESSAGE,
                 )
+            self.access.address.heard(asyncio.get_running_loop().time())
+            return line
         except aiohttp.WSServerHandshakeError as error:
             self.access.address.heard(asyncio.get_running_loop().time())
             failure = refused_handshake(error, provider=self.provider, key=key)

@@ -66,5 +66,7 @@ async def look_at(service: object) -> None:
         reason, fix = error.message, error.fix if isinstance(error, ProviderUnavailable) else None
     except TimeoutError:
         reason = "it did not answer in time"
+    except Exception as error:  # a third party's probe
+        reason = f"its probe raised {type(error).__name__}"
     level = logging.ERROR if fix else logging.WARNING
     logs.event(_log, level, "provider_failed", stage="speech", provider=name, reason=reason, fix=fix)

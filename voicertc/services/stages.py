@@ -18,6 +18,7 @@ from ..agents.chat import ChatAgent
 from ..agents.fallback import FallbackAgent
 from ..errors import ProviderUnavailable
 from ..providers.openai_address import OPENAI_URL, shown_address
+from ..providers.plan_b.address import Address
 from ..providers.plan_b.gate import GateOptions
 from ..providers.plan_b.member import Member
 from ..providers.plan_b.stt import FallbackSpeechToText
@@ -92,13 +93,14 @@ def contexts(stage: Stage, settings: Settings, connect: Connect) -> list[Provide
 def _made(context: ProviderContext, today: date) -> Made:
     make = MAKERS[context.stage].get(context.engine, make_installed)
     provider = make(context)
+    address = getattr(provider, "address", None)
     member = Member(
         ChatAgent(provider) if hasattr(provider, "stream") else provider,
         gate=GateOptions(most=context.settings.limits.max_requests),
         # Those of a language model, which its agent does not have.
         probe=getattr(provider, "probe", None),
         rate_limits=getattr(provider, "rate_limits", None),
-        address=getattr(provider, "address", None) if context.engine.startswith("openai-") else None,
+        address=address if isinstance(address, Address) else None,
     )
     return Made(context.engine, _detail(context, provider, today), member)
 

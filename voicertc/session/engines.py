@@ -59,6 +59,7 @@ class Engines:
         cascade: ReplyEngine,
         recognizer: SpeechToText,
         speech: Mapping[str, SpeechToSpeech],
+        max_turn: float,
         options: Callable[[], SessionOptions],
         hearing: Callable[[], RecognitionRequest],
         items: Callable[[], tuple[Item, ...]],
@@ -73,7 +74,7 @@ class Engines:
         self._tasks = tasks
         self._name = ""
         self._ears: Recognizer | None = None
-        self._second_ears = SecondEars(recognizer, hearing)
+        self._second_ears = SecondEars(recognizer, hearing, max_turn)
         self._retired: deque[Recognizer] = deque(maxlen=_MAX_RETIRED)
         self._speech: SpeechEngine | None = None
         self._is_fixed = False
@@ -176,7 +177,7 @@ class Engines:
                 async for piece in pieces:
                     has_begun = has_begun or not isinstance(piece, TextBegan | Usage)
                     yield piece
-            self._n_failures = 0
+            self._n_failures, self._turn_has_failed = 0, False
             return
         except ProviderError as error:
             self._fail(name, error)
@@ -185,7 +186,9 @@ class Engines:
             is_guess = bool(history) and all(item.id != history[-1].id for item in self._items())
             if request.input is None and not is_guess:
                 history = await self._history_in_words()
-            if _unheard(history):
+            last = _last_said(history)
+            is_nothing = request.cause is Cause.TURN and last is not None and not last.text
+            if is_nothing or (last is not None and last.is_unheard_speech):
                 raise
             logs.event(_log, logging.WARNING, "answered_by_cascade", provider=name, error=error.message)
         async with aclosing(self._cascade.reply(request, history, reply_id)) as pieces:
@@ -196,7 +199,9 @@ class Engines:
         """Return the history once it is known, or will never be, what the user said last."""
         with suppress(TimeoutError):
             async with asyncio.timeout(_WORDS_TIMEOUT):
-                while (item := _unheard(self._items())) and item.id != self._wordless:
+                while (last := _last_said(self._items())) and last.is_unheard_speech:
+                    if last.id == self._wordless:
+                        break
                     self._news_of_words.clear()
                     await self._news_of_words.wait()
         return self._items()
@@ -223,8 +228,7 @@ def known_engine(options: SessionOptions, speech: Mapping[str, SpeechToSpeech]) 
     return replace(options, engine=CASCADE)
 
 
-def _unheard(history: tuple[Item, ...]) -> Item | None:
-    """Return the last thing the user said, if that has no words."""
+def _last_said(history: tuple[Item, ...]) -> Item | None:
+    """Return the last thing the user said or wrote."""
     users = (item for item in reversed(history) if item.kind is Kind.MESSAGE and item.role is Role.USER)
-    last = next(users, None)
-    return last if last is not None and last.is_unheard_speech else None
+    return next(users, None)

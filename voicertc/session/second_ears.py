@@ -17,17 +17,23 @@ from .. import logs
 from ..audio.pcm import PcmFrame
 from ..errors import ProviderError
 from ..providers.base import Final, HeardPiece, RecognitionRequest, Recognizer, SpeechToText
-from ..providers.plan_b.tape import MAX_TURN, Tape, shifted
+from ..providers.plan_b.tape import Tape, shifted
 
 _log = logging.getLogger(__name__)
 
 
 class SecondEars:
-    """The recognizer behind a session's service; it attends when it is needed. Owned by ``Engines``."""
+    """The recognizer behind a session's service; it attends when it is needed. Owned by ``Engines``.
 
-    def __init__(self, recognizer: SpeechToText, hearing: Callable[[], RecognitionRequest]) -> None:
+    ``max_turn``: seconds of sound that are kept, as long as a turn can be.
+    """
+
+    def __init__(
+        self, recognizer: SpeechToText, hearing: Callable[[], RecognitionRequest], max_turn: float
+    ) -> None:
         self._recognizer = recognizer
         self._hearing = hearing
+        self._max_turn = max_turn
         self._ears: Recognizer | None = None
         self._is_closed = False
 
@@ -35,7 +41,7 @@ class SecondEars:
         self, first: Recognizer, audio: AsyncIterator[PcmFrame], request: RecognitionRequest
     ) -> AsyncGenerator[HeardPiece, None]:
         """Hear one turn with ``first``, and again if that fails; see ``Recognizer``."""
-        async with Tape(audio, max_length=MAX_TURN, clock=asyncio.get_running_loop().time) as tape:
+        async with Tape(audio, max_length=self._max_turn, clock=asyncio.get_running_loop().time) as tape:
             sound, _ = tape.play(is_last=False)
             try:
                 async with aclosing(first.recognize(sound, request)) as pieces:

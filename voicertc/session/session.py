@@ -120,6 +120,7 @@ class Session:
             cascade=cascade,
             recognizer=services.recognizer,
             speech=services.speech,
+            max_turn=conversation.endpointing.max_turn,
             options=lambda: self._conversation.session,
             hearing=self._recognition_request,
             items=lambda: self._conversation.items,

@@ -228,8 +228,8 @@ class World:
         shut = self._playouts.pop(index)
         unplayed = (shut.length - shut.played_at(self.now)) / SAMPLES_PER_SECOND
         for other in self._playouts[index:]:
-            assert other.moving_since is not None
-            other.moving_since = max(self.now, other.moving_since - unplayed)
+            if other.moving_since is not None:
+                other.moving_since = max(self.now, other.moving_since - unplayed)
         return shut
 
     def _execute(self, command: Command) -> None:

@@ -14,11 +14,13 @@ from voicertc.providers.base import TextToSpeech
 from voicertc.providers.openai_access import OpenAIOptions
 from voicertc.providers.openai_client import OpenAIClient
 from voicertc.providers.openai_live import OpenAILiveOptions, OpenAILiveSpeechToText
+from voicertc.providers.openai_socket import SocketTimes
 from voicertc.providers.plan_b.address import Address
 from voicertc.providers.plan_b.member import Member
 from voicertc.providers.plan_b.tts import FallbackTextToSpeech
 from voicertc.testing import virtual_time
 from voicertc.testing.fake_openai import FakeOpenAI, Scenario
+from voicertc.testing.openai_realtime_scenario import RealtimeScenario
 
 from ..openai_stages import LIMIT, client_of
 from ..realtime_sockets import access_of
@@ -169,6 +171,17 @@ async def test_both_ways_to_ask_say_what_was_heard() -> None:
         ears = OpenAILiveSpeechToText(OpenAILiveOptions(), access_of(fake))
         await ears.start()
         await ears.probe()
+        assert ears.address.heard_at > 0
+        await ears.close()
+
+
+async def test_a_socket_that_is_opened_and_never_set_up_was_heard_of() -> None:
+    async with FakeOpenAI(Scenario(realtime=RealtimeScenario(update_delay=LIMIT))) as fake:
+        options = OpenAILiveOptions(times=SocketTimes(ready=0.1))
+        ears = OpenAILiveSpeechToText(options, access_of(fake))
+        await ears.start()
+        with pytest.raises(ProviderTimeout):
+            await ears.probe()
         assert ears.address.heard_at > 0
         await ears.close()
 
