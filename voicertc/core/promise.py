@@ -190,8 +190,6 @@ class Promise:
     def _owes_words(self, session: SessionOptions, answers_turns: bool) -> bool:
         """Whether the user waits for the agent to speak, or to go on."""
         listening, live = self._listening, self._replying.live
-        if listening.is_speaking:
-            return False
         if live is not None and live.request.cause is not Cause.FILLER and not live.is_generated:
             is_answer = live.request.cause in _ANSWERS and live.is_spoken and not live.request.is_aside
             return is_answer and live.stage is not Stage.HELD
