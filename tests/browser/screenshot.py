@@ -13,7 +13,7 @@ from .server import Server
 from .sound import spoken, write_microphone
 
 PICTURE = Path(__file__).parents[2] / "docs" / "page.png"
-VIEW = {"size": {"width": 1000, "height": 820, "deviceScaleFactor": 2}}
+VIEW = {"size": {"width": 1000, "height": 960, "deviceScaleFactor": 2}}
 
 
 def main() -> None:
