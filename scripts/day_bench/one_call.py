@@ -128,7 +128,9 @@ def _judge(line: Line, plan: Plan, outcome: Outcome) -> None:
         first = bisect_left(audible, when)
         wait = audible[first] + ear_delay - when if first < len(audible) else float("inf")
         # Who goes on speaking, or has gone, is owed nothing yet, or nothing more.
-        if min(following, line.now) < when + min(wait, PROMISED + ear_delay):
+        # What was said over a reply may be told of while more is being said.
+        is_speaking = any(begins <= when < begins + lasts for begins, lasts in plan.turns)
+        if is_speaking or min(following, line.now) < when + min(wait, PROMISED + ear_delay):
             continue
         outcome.waits.append(wait)
         if wait > PROMISED:
