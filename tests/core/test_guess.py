@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from voicertc.core import commands, events, facts
+from voicertc.core.conversation import Conversation
 from voicertc.core.items import Item, Modality, Role
 from voicertc.core.options import ConversationOptions, EndpointingOptions, Phrases, SessionOptions, Tool
 from voicertc.core.replies import Cause, ReplyRequest, ToolCall, Usage
@@ -162,6 +163,16 @@ def test_nothing_is_guessed_in_a_file_that_comes_at_once() -> None:
     world.at(2.05, events.ClockAdvanced(0.1))
     world.run(until=10.0)
     assert world.times_of(commands.GuessTurn) == []
+
+
+def test_nothing_is_guessed_that_is_known_by_the_time_it_would_be() -> None:
+    conversation = Conversation(OPTIONS)
+    conversation.handle(events.CallConnected(), 0.0)
+    conversation.handle(events.SpeechStarted(1.0), 1.07)
+    conversation.handle(events.SpeechStopped(2.0), 2.13)
+    ordered = conversation.handle(events.TimeElapsed(), 2.6)  # the machine was busy
+    assert not [command for command in ordered if isinstance(command, commands.GuessTurn)]
+    assert [command for command in ordered if isinstance(command, commands.CloseTurn)]
 
 
 def test_a_client_that_plays_for_itself_is_not_handed_a_guess() -> None:

@@ -14,6 +14,7 @@ from voicertc.core.items import Item, Kind, Modality, Role
 from voicertc.core.options import (
     ConversationOptions,
     EndpointingOptions,
+    InterruptionOptions,
     Phrases,
     SessionOptions,
     Tool,
@@ -182,7 +183,9 @@ def test_a_noise_does_not_bring_back_a_wait_that_is_over(takes: float) -> None:
     world.user_says(60.0, "how is the weather", lasts=1.0)
     world.user_says(62.0, "", lasts=0.3)
     world.run(until=64.5)
-    assert PHRASES.apology not in [fact.request.text for fact in world.facts_of(facts.ReplyBegan)]
+    began = zip(world.when(facts.ReplyBegan), world.facts_of(facts.ReplyBegan), strict=True)
+    given = [when for when, fact in began if fact.request.text] + world.times_of(commands.FillReply)
+    assert [when for when in given if 60.0 < when < 61.5 + 2.4 - 0.1] == []
 
 
 @pytest.mark.parametrize(("at", "lasts"), [(5.8, 0.3), (8.0, 0.3), (8.0, 0.7)])
@@ -212,6 +215,26 @@ def test_coughs_over_a_filler_do_not_keep_an_agent_from_being_given_up() -> None
     held = 0.3 + 0.07 + 1.0  # from when it was heard to when the filler went on
     late = noisy.times_of(commands.CancelReply)[0] - quiet.times_of(commands.CancelReply)[0]
     assert 0.0 < late <= held
+
+
+def test_a_filler_that_is_lost_with_its_reply_is_said_again() -> None:
+    def agent(_: str) -> Answer:
+        return [2.3, ToolCall("weather")]  # that is all, while the filler is on the way
+
+    world = World(OPTIONS, SessionOptions(tools=(Tool("weather"),)), agent=agent, delays=Delays(filler=0.25))
+    world.user_says(1.0, "how is the weather", lasts=1.0)
+    world.run(until=10.0)
+    assert world.audible[0][0] - 2.5 <= PATIENCE
+
+
+def test_speech_that_was_no_claim_but_is_no_cough_either_is_bridged_until_its_words_come() -> None:
+    options = replace(OPTIONS, interruptions=InterruptionOptions(min_speech=2.0))
+    world = World(options, agent=lambda _: "Fine.", delays=Delays(final=4.0))
+    world.user_says(1.0, "how are you", lasts=1.0)
+    world.user_says(6.9, "and your dog", lasts=0.8)  # over the answer; it is decided at 8.2
+    world.run(until=20.0)
+    resumed = max(end for _, end in world.audible if end < 9.0)
+    assert any(resumed < begin <= resumed + PATIENCE for begin, _ in world.audible)
 
 
 def test_words_that_follow_a_noise_begin_the_wait_anew() -> None:

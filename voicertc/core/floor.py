@@ -426,8 +426,6 @@ class Floor:
     def barge_in(self, turn: Turn) -> None:
         """The floor is the user's: the reply ends at the last word that was heard."""
         turn.has_interrupted = True
-        if not self.replying.is_silent:
-            self._promise.forget()
         self.listening.announce(turn, self.session.turn_detection)
         self.silence("turn_detected")
 

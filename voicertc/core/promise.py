@@ -145,10 +145,6 @@ class Promise:
         if self._interrupted:
             self._interrupted = replace(self._interrupted, wait=self._interrupted.wait.shifted(by))
 
-    def forget(self) -> None:
-        """The user has taken the floor: what is owed from now on is the answer to that."""
-        self._wait, self._unheard, self._interrupted = _Wait(), None, None
-
     def speech_judged(self, turn: Turn, *, has_words: bool) -> None:
         """A turn that may have broken into the wait was speech, or none: then the wait has gone on.
 
